@@ -1,0 +1,83 @@
+"""Every error that flipbook raises on purpose, grouped by who can fix it.
+
+FlipbookError
+├── ArgumentError          a flag or a line of a configuration file
+├── DataError              a file of the data set
+│   ├── ManifestError      a JSON or JSONL file of records cannot be read
+│   ├── MediaError         a video or an image cannot give its frames
+│   └── RecordError        one record cannot be trained on
+│       ├── BudgetError    it needs more tokens than the model may read
+│       └── LabelError     its labels could not be proven right
+├── CheckpointError        a model folder
+└── TrainingError          the run itself: the numbers, or nothing to train
+
+A message says what is wrong, where, and what to do next. Mistakes of the programmer are plain
+`ValueError` or `AssertionError`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FlipbookError(Exception):
+    """Base of every error raised on purpose; the command line prints it without a traceback."""
+
+
+class ArgumentError(FlipbookError):
+    """A flag or a line of a configuration file is wrong."""
+
+
+class DataError(FlipbookError):
+    """A file of the data set is wrong."""
+
+
+class ManifestError(DataError):
+    """A file of records cannot be read."""
+
+
+class MediaError(DataError):
+    """A video or an image cannot give its frames. `path` names the file."""
+
+    def __init__(self, path: str, message: str) -> None:
+        self.path = path
+        self.message = message
+        super().__init__(f"{path}: {message}")
+
+    def __reduce__(self) -> tuple[type[MediaError], tuple[str, str]]:
+        return type(self), (self.path, self.message)
+
+
+class RecordError(DataError):
+    """One record cannot be trained on. `record_id` names it."""
+
+    def __init__(self, record_id: str, message: str) -> None:
+        self.record_id = record_id
+        self.message = message
+        super().__init__(f"record {record_id}: {message}")
+
+    def __reduce__(self) -> tuple[type[RecordError], tuple[str, str]]:
+        return type(self), (self.record_id, self.message)
+
+
+class BudgetError(RecordError):
+    """A record needs more tokens than the model may read; answers are never cut."""
+
+
+class LabelError(RecordError):
+    """The labels of a record could not be proven right."""
+
+
+class CheckpointError(FlipbookError):
+    """A model folder is incomplete, damaged, or of an unknown kind."""
+
+
+class TrainingError(FlipbookError):
+    """The run itself went wrong: a number that is not finite, or nothing to train."""
+
+
+def did_you_mean(unknown: str, known: Iterable[str]) -> str:
+    """Return `" Did you mean 'x'?"` for the closest known name, or an empty string."""
+    close = difflib.get_close_matches(unknown, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
