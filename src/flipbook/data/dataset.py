@@ -1,0 +1,351 @@
+"""How does a record become something to learn from?
+
+    manifest -> checked Records -> Sample: input_ids (L,), labels (L,), frames (T, 3, S, S)
+
+Everything that can be known without decoding is checked before the first step: structure, labels,
+the token budget. Decoding happens when a sample is asked for. A sample that fails is an error that
+names its record; it is never replaced by another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from flipbook.data.conversation import IGNORE_INDEX, EncodedConversation, encode_conversation
+from flipbook.data.records import Media, Record, Turn, read_records
+from flipbook.errors import DataError, FlipbookError, MediaError, RecordError
+from flipbook.video.decode import probe, read_clip
+from flipbook.video.frames import read_image
+from flipbook.video.sampling import num_frames_at_rate
+from flipbook.video.settings import ClipSettings
+
+IMAGE_TOKEN = "<image>"  # noqa: S105 - a token of the vocabulary
+NUM_REASONS_SHOWN = 5
+
+
+class DataSettings(Protocol):
+    """What the data path reads from its arguments; any object with these attributes serves."""
+
+    image_folder: str | None
+    num_video_frames: int
+    frame_sampler: str
+    frames_per_s: float
+    min_frames: int
+    max_frames: int
+    frame_snap: float
+    frame_size: int | None
+    image_aspect_ratio: str | None
+    system_prompt: str | None
+    model_max_length: int | None
+    max_bad_fraction: float
+    data_seed: int
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One conversation with its frames, ready to be put into a batch.
+
+    Attributes:
+        record_id: which record it is.
+        input_ids: int64 (L,).
+        labels: int64 (L,); -100 wherever nothing is to be learned.
+        frames: uint8 (T, 3, S, S), in the order of their placeholders; T is 0 for text alone.
+        num_repeated: how many of the frames repeat another one, because the clip is shorter.
+        num_mismatched_tokens: by how many tokens encoding the whole text at once would differ.
+
+    Raises:
+        ValueError: shapes or dtypes do not fit.
+    """
+
+    record_id: str
+    input_ids: Tensor
+    labels: Tensor
+    frames: Tensor
+    num_repeated: int = 0
+    num_mismatched_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        if self.input_ids.ndim != 1 or self.input_ids.shape != self.labels.shape:
+            shapes = f"{tuple(self.input_ids.shape)} and {tuple(self.labels.shape)}"
+            raise ValueError(f"input_ids and labels must both be (L,), got {shapes}")
+        if self.frames.ndim != 4 or self.frames.dtype != torch.uint8:
+            got = f"{self.frames.dtype} {tuple(self.frames.shape)}"
+            raise ValueError(f"frames must be uint8 (T, 3, S, S), got {got}")
+
+
+class MediaFrames(NamedTuple):
+    """The frames of all videos and images of a conversation, in order."""
+
+    frames: Tensor  # uint8 (T, 3, S, S)
+    frames_per_media: tuple[int, ...]
+    num_repeated: int
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What was found before the first step, without decoding.
+
+    Attributes:
+        num_conversations: that will be trained on.
+        rejected: the records that will not, each with its reason.
+        num_mismatched: conversations whose whole-text encoding differs by a few tokens.
+        longest_tokens: length of the longest conversation.
+        longest_id: and its record.
+        total_tokens: of one epoch.
+        total_supervised_tokens: those among them that are learned.
+    """
+
+    num_conversations: int
+    rejected: tuple[RecordError, ...]
+    num_mismatched: int
+    longest_tokens: int
+    longest_id: str
+    total_tokens: int
+    total_supervised_tokens: int
+
+
+def clip_settings(data_args: DataSettings) -> ClipSettings:
+    """Return how clips are read, from the arguments; 256 px and `pad` where they leave it open."""
+    return ClipSettings(
+        frame_size=data_args.frame_size or 256,
+        num_frames=data_args.num_video_frames,
+        sampler=data_args.frame_sampler,
+        aspect=data_args.image_aspect_ratio or "pad",
+        frame_snap=data_args.frame_snap,
+        frames_per_s=data_args.frames_per_s,
+        min_frames=data_args.min_frames,
+        max_frames=data_args.max_frames,
+        system_prompt=data_args.system_prompt,
+    )
+
+
+def media_of(turns: Iterable[Turn]) -> tuple[Media, ...]:
+    """Return the videos and images of a conversation in the order of their placeholders."""
+    return tuple(part for turn in turns for part in turn.parts if isinstance(part, Media))
+
+
+def read_media(
+    media: Sequence[Media], settings: ClipSettings, *, rng: np.random.Generator | None = None
+) -> MediaFrames:
+    """Return the frames of videos and images, as the model sees them in training and afterwards.
+
+    Args:
+        rng: lets the sampler `segments` jitter; none gives the same frames every time.
+
+    Raises:
+        MediaError: a file cannot give its frames.
+    """
+    parts = []
+    num_repeated = 0
+    for item in media:
+        if item.kind == "video":
+            clip = read_clip(item.path, rng=rng, **settings.clip_kwargs())
+            parts.append(clip.frames)  # (T, 3, S, S)
+            num_repeated += clip.num_repeated
+        else:
+            image = read_image(item.path, frame_size=settings.frame_size, aspect=settings.aspect)
+            parts.append(image.unsqueeze(0))  # (1, 3, S, S)
+    size = settings.frame_size
+    frames = torch.cat(parts) if parts else torch.zeros((0, 3, size, size), dtype=torch.uint8)
+    return MediaFrames(frames, tuple(len(part) for part in parts), num_repeated)
+
+
+def expected_frames(media: Sequence[Media], settings: ClipSettings) -> tuple[int, ...]:
+    """Return how many frames each video or image will give, without decoding.
+
+    Raises:
+        MediaError: the sampler goes by a clip's length, and the file cannot tell it.
+    """
+    counts = []
+    for item in media:
+        if item.kind == "image":
+            counts.append(1)
+        elif settings.sampler == "fps":
+            counts.append(
+                num_frames_at_rate(
+                    probe(item.path).duration_s,
+                    frames_per_s=settings.frames_per_s,
+                    min_frames=settings.min_frames,
+                    max_frames=settings.max_frames,
+                )
+            )
+        else:
+            counts.append(settings.num_frames)
+    return tuple(counts)
+
+
+def sample_rng(seed: int, epoch: int, record_id: str) -> np.random.Generator:
+    """Return the random numbers of one record in one epoch: a pure function of the three."""
+    digest = hashlib.sha256(record_id.encode("utf-8", "surrogatepass")).digest()
+    return np.random.default_rng([seed, epoch, int.from_bytes(digest[:8], "little")])
+
+
+class LazySupervisedDataset(Dataset[Sample]):
+    """The conversations of one or more manifests; indexing decodes and encodes one.
+
+    Args:
+        data_path: a JSON or JSONL file of records, or several.
+        tokenizer: of the checkpoint, with its `<image>` token and chat template.
+        data_args: see `DataSettings`.
+        training: whether samplers may jitter; false for validation.
+
+    Attributes:
+        check: what was found, see `DataCheck`.
+
+    Raises:
+        ManifestError: a manifest cannot be read.
+        DataError: more than `max_bad_fraction` of the records had to be rejected, or none is left.
+    """
+
+    def __init__(
+        self,
+        data_path: str | Sequence[str],
+        tokenizer: Any,
+        data_args: DataSettings,
+        *,
+        training: bool = True,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.settings = clip_settings(data_args)
+        self.training = training
+        self._data_args = data_args
+        self._image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+        # In shared memory, so that workers that outlive an epoch see the next one.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        paths = [data_path] if isinstance(data_path, str) else list(data_path)
+        records, rejected = _read_all(paths, data_args.image_folder)
+        self.num_tokens: list[int] = []
+        self.conversations: list[tuple[Record, int]] = []
+        self.check = self._check(records, rejected)
+        _refuse_bad_data(self.check, len(records) + len(rejected), paths, data_args)
+
+    def __len__(self) -> int:
+        return len(self.conversations)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell every worker which epoch the randomness of the next samples belongs to."""
+        self._epoch.fill_(epoch)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return one sample.
+
+        Raises:
+            MediaError: its video or image cannot be read.
+            RecordError: its tokens or labels cannot be made.
+        """
+        record, conversation_index = self.conversations[index]
+        turns = record.conversations[conversation_index]
+        rng = None
+        if self.training:
+            rng = sample_rng(self._data_args.data_seed, int(self._epoch), record.id)
+        media = read_media(media_of(turns), self.settings, rng=rng)
+        encoded = self._encode(record, turns, media.frames_per_media)
+        return Sample(
+            record_id=record.id,
+            input_ids=encoded.input_ids,
+            labels=encoded.labels,
+            frames=media.frames,
+            num_repeated=media.num_repeated,
+            num_mismatched_tokens=encoded.num_mismatched_tokens,
+        )
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Sample | FlipbookError]:
+        """Return the samples of a batch; a failure as the error itself.
+
+        A worker process would turn an error into text. As a value it reaches the trainer whole,
+        which raises it there.
+        """
+        samples: list[Sample | FlipbookError] = []
+        for index in indices:
+            try:
+                samples.append(self[index])
+            except FlipbookError as error:
+                samples.append(error)
+        return samples
+
+    def _encode(
+        self, record: Record, turns: tuple[Turn, ...], frames_per_media: tuple[int, ...]
+    ) -> EncodedConversation:
+        return encode_conversation(
+            turns,
+            tokenizer=self.tokenizer,
+            image_token_id=self._image_token_id,
+            frames_per_media=frames_per_media,
+            tokens_per_frame=self.settings.tokens_per_frame,
+            system_prompt=self.settings.system_prompt,
+            max_length=self._data_args.model_max_length,
+            record_id=record.id,
+        )
+
+    def _check(self, records: Sequence[Record], rejected: Sequence[RecordError]) -> DataCheck:
+        bad = list(rejected)
+        num_mismatched = total_supervised = longest_tokens = 0
+        longest_id = ""
+        for record in records:
+            try:
+                encoded = [
+                    self._encode(record, turns, expected_frames(media_of(turns), self.settings))
+                    for turns in record.conversations
+                ]
+            except MediaError as error:
+                bad.append(RecordError(record.id, str(error)))
+                continue
+            except RecordError as error:
+                bad.append(error)
+                continue
+            for index, conversation in enumerate(encoded):
+                num_tokens = len(conversation.input_ids)
+                self.conversations.append((record, index))
+                self.num_tokens.append(num_tokens)
+                num_mismatched += conversation.num_mismatched_tokens > 0
+                total_supervised += int((conversation.labels != IGNORE_INDEX).sum())
+                if num_tokens > longest_tokens:
+                    longest_tokens, longest_id = num_tokens, record.id
+        return DataCheck(
+            num_conversations=len(self.conversations),
+            rejected=tuple(bad),
+            num_mismatched=num_mismatched,
+            longest_tokens=longest_tokens,
+            longest_id=longest_id,
+            total_tokens=sum(self.num_tokens),
+            total_supervised_tokens=total_supervised,
+        )
+
+
+def _read_all(
+    paths: Sequence[str], image_folder: str | None
+) -> tuple[list[Record], list[RecordError]]:
+    records: list[Record] = []
+    rejected: list[RecordError] = []
+    for path in paths:
+        result = read_records(path, image_folder=image_folder)
+        records.extend(result.records)
+        rejected.extend(result.rejected)
+    return records, rejected
+
+
+def _refuse_bad_data(
+    check: DataCheck, num_records: int, paths: Sequence[str], data_args: DataSettings
+) -> None:
+    names = ", ".join(paths)
+    fraction = len(check.rejected) / max(num_records, 1)
+    if fraction <= data_args.max_bad_fraction and check.num_conversations > 0:
+        return
+    shown = "".join(f"\n  - {error}" for error in check.rejected[:NUM_REASONS_SHOWN])
+    if len(check.rejected) > NUM_REASONS_SHOWN:
+        shown += f"\n  - and {len(check.rejected) - NUM_REASONS_SHOWN} more"
+    if check.num_conversations == 0:
+        raise DataError(f"{names}: no record can be trained on ({num_records} read).{shown}")
+    raise DataError(
+        f"{names}: {len(check.rejected)} of {num_records} records cannot be trained on "
+        f"({fraction:.1%}, allowed are {data_args.max_bad_fraction:.1%}).{shown}\n"
+        "Mend or remove them, or accept the loss with --max_bad_fraction."
+    )
