@@ -1,0 +1,239 @@
+"""Are answers those of plain `transformers`, whatever the batch around them?"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import FastVlmConfig, FastVlmForConditionalGeneration, GenerationConfig
+
+from flipbook.model import generation
+from flipbook.model.fastvlm import normalise_frames
+from flipbook.model.generation import Prompt, answers_match, generate_answers
+from flipbook.model.initialise import initialise_
+from flipbook.model.tuning import LoraSettings, choose_trainable, set_train_mode
+
+FRAME_SIZE = 128
+TOKENS_PER_FRAME = 4
+VOCAB_SIZE = 100
+IMAGE_TOKEN_ID = 99
+END_ID = 98
+MEAN_AND_STD: dict[str, Any] = {"image_mean": (0.1, 0.2, 0.3), "image_std": (0.5, 0.6, 0.7)}
+
+
+class NumberTokenizer:
+    """Token 7 is the word "7"; the end of a turn is 98."""
+
+    eos_token = "<|im_end|>"
+
+    def get_vocab(self) -> dict[str, int]:
+        return {"<|im_end|>": END_ID}
+
+    def decode(self, ids: list[int], **options: bool) -> str:
+        return " ".join(str(token_id) for token_id in ids) + " "
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    tower = {"inference_mode": True, "layers": (1, 1, 1, 1, 1), "embed_dims": (16, 32, 32, 32, 64)}
+    vision = {"model_type": "timm_wrapper", "architecture": "fastvit_mci3", "hidden_size": 128}
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": VOCAB_SIZE}
+    config = FastVlmConfig(
+        vision_config=vision | {"model_args": tower},
+        text_config={"model_type": "qwen2", "tie_word_embeddings": False} | sizes | heads,
+        image_token_index=IMAGE_TOKEN_ID,
+        tie_word_embeddings=False,
+    )
+    made = FastVlmForConditionalGeneration(config)
+    initialise_(made, seed=0, frame_size=FRAME_SIZE)
+    return made.eval()
+
+
+def make_prompt(number: int, *, num_frames: int, num_words: int) -> Prompt:
+    generator = torch.Generator().manual_seed(number)
+    shape = (num_frames, 3, FRAME_SIZE, FRAME_SIZE)
+    places = torch.full((num_frames * TOKENS_PER_FRAME,), IMAGE_TOKEN_ID)
+    return Prompt(
+        record_id=f"record {number}",
+        input_ids=torch.cat([places, torch.randint(0, 90, (num_words,), generator=generator)]),
+        frames=torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator),
+    )
+
+
+@pytest.fixture(scope="module")
+def prompts() -> list[Prompt]:
+    sizes = [(3, 4), (0, 9), (1, 2), (8, 5), (3, 11), (0, 1), (2, 6)]
+    return [make_prompt(i, num_frames=t, num_words=w) for i, (t, w) in enumerate(sizes)]
+
+
+def answer_of_transformers(model: Any, prompt: Prompt, *, max_new_tokens: int) -> str:
+    pictures = {}
+    if len(prompt.frames):
+        pictures["pixel_values"] = normalise_frames(prompt.frames, **MEAN_AND_STD)
+    ids = model.generate(
+        input_ids=prompt.input_ids[None],
+        attention_mask=torch.ones_like(prompt.input_ids[None]),
+        generation_config=GenerationConfig(
+            do_sample=False, max_new_tokens=max_new_tokens, eos_token_id=END_ID, pad_token_id=0
+        ),
+        **pictures,
+    )
+    new_ids = [int(token_id) for token_id in ids[0, len(prompt) :] if token_id != END_ID]
+    return NumberTokenizer().decode(new_ids).strip()
+
+
+def answers(model: Any, prompts: list[Prompt], **options: Any) -> list[str]:
+    return generate_answers(model, NumberTokenizer(), prompts, **MEAN_AND_STD, **options)
+
+
+def test_answers_are_those_of_transformers_one_by_one(model: Any, prompts: list[Prompt]) -> None:
+    expected = [answer_of_transformers(model, prompt, max_new_tokens=6) for prompt in prompts]
+    assert len(set(expected)) > 3  # a model that says the same to all would prove nothing
+    assert answers(model, prompts, max_new_tokens=6) == expected
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
+def test_answers_do_not_depend_on_the_batch_size(
+    model: Any, prompts: list[Prompt], batch_size: int
+) -> None:
+    expected = answers(model, prompts, max_new_tokens=6)
+    assert answers(model, prompts, batch_size=batch_size, max_new_tokens=6) == expected
+
+
+def test_answers_come_in_the_order_of_the_prompts(model: Any, prompts: list[Prompt]) -> None:
+    expected = answers(model, prompts, max_new_tokens=4)
+    assert answers(model, prompts[::-1], max_new_tokens=4) == expected[::-1]
+    assert answers(model, [], max_new_tokens=4) == []
+
+
+def test_windows_do_not_change_answers(
+    model: Any, prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = answers(model, prompts, max_new_tokens=4)
+    monkeypatch.setattr(generation, "BATCHES_PER_WINDOW", 1)
+    monkeypatch.setattr(generation, "PX_PER_ENCODER_CALL", 1)
+    assert answers(model, prompts, batch_size=2, max_new_tokens=4) == expected
+
+
+def test_an_answer_stops_before_its_end_token(model: Any, prompts: list[Prompt]) -> None:
+    free = answers(model, prompts, max_new_tokens=6)
+    third = int(free[0].split()[2])
+    first_place = free[0].split().index(str(third))
+
+    class EarlyStop(NumberTokenizer):
+        def get_vocab(self) -> dict[str, int]:
+            return {"<|im_end|>": third}
+
+    stopped = generate_answers(model, EarlyStop(), prompts, **MEAN_AND_STD, max_new_tokens=6)
+    assert stopped[0].split() == free[0].split()[:first_place]
+    for short, long in zip(stopped, free, strict=True):
+        words = long.split()
+        end = words.index(str(third)) if str(third) in words else len(words)
+        assert short.split() == words[:end]
+
+
+def test_a_frame_shown_by_many_prompts_is_encoded_once(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = make_prompt(1, num_frames=3, num_words=4)
+    flipped = Prompt("flipped", prompt.input_ids, prompt.frames.flip(0))
+    still = Prompt("still", prompt.input_ids, prompt.frames[:1].expand(3, -1, -1, -1))
+    num_encoded: list[int] = []
+    encode = model.get_image_features
+
+    def counted(pixel_values: Tensor, **options: Any) -> Any:
+        num_encoded.append(len(pixel_values))
+        return encode(pixel_values=pixel_values, **options)
+
+    expected = [answers(model, [each], max_new_tokens=4)[0] for each in (prompt, flipped, still)]
+    monkeypatch.setattr(model, "get_image_features", counted)
+    assert answers(model, [prompt, flipped, still], max_new_tokens=4) == expected
+    assert sum(num_encoded) == 3
+
+
+def test_every_module_is_left_in_the_mode_it_had(model: Any, prompts: list[Prompt]) -> None:
+    for parameter in model.model.vision_tower.parameters():
+        parameter.requires_grad_(False)
+    set_train_mode(model)
+    before = {name: module.training for name, module in model.named_modules()}
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    assert len(set(before.values())) == 2
+    try:
+        answers(model, prompts[:2], max_new_tokens=2)
+        wrong = make_prompt(3, num_frames=1, num_words=2)
+        with pytest.raises(ValueError, match="image tokens"):
+            answers(model, [Prompt("wrong", wrong.input_ids[1:], wrong.frames)])
+        after = {name: module.training for name, module in model.named_modules()}
+    finally:
+        model.eval()
+    assert after == before
+    for name, buffer in model.named_buffers():
+        assert torch.equal(buffer, buffers[name]), name
+
+
+def test_a_frozen_bf16_tower_beside_float32_weights_answers(
+    prompts: list[Prompt], model: Any
+) -> None:
+    model.model.vision_tower.bfloat16()
+    try:
+        assert all(answers(model, prompts[:3], max_new_tokens=2))
+    finally:
+        model.model.vision_tower.float()
+
+
+def test_a_model_with_fresh_adapters_answers_as_without(model: Any, prompts: list[Prompt]) -> None:
+    lora = LoraSettings(rank=2, alpha=4)
+    adapted = choose_trainable(copy.deepcopy(model), ("projector", "language_model"), lora=lora)
+    expected = answers(model, prompts[:4], max_new_tokens=3)
+    assert answers(adapted, prompts[:4], max_new_tokens=3) == expected
+
+
+def test_a_wrong_number_of_image_tokens_is_named(model: Any) -> None:
+    right = make_prompt(1, num_frames=2, num_words=3)
+    short = Prompt("short", right.input_ids[1:], right.frames)
+    long = Prompt("long", torch.cat([right.input_ids[:1], right.input_ids]), right.frames)
+    message = "prompt short has 7 image tokens for 2 frames of 4 features each"
+    with pytest.raises(ValueError, match=message):
+        answers(model, [short, long])  # their sum is right
+
+
+def test_a_prompt_refuses_wrong_shapes() -> None:
+    good = make_prompt(1, num_frames=1, num_words=2)
+    with pytest.raises(ValueError, match=r"input_ids must be int64 \(L,\).*got.*\(1, 6\)"):
+        Prompt("a", good.input_ids[None], good.frames)
+    with pytest.raises(ValueError, match=r"frames must be uint8 \(T, 3, S, S\), got torch.float32"):
+        Prompt("a", good.input_ids, good.frames.float())
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"max_new_tokens": 0}])
+def test_sizes_below_one_are_refused(model: Any, options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        answers(model, [make_prompt(1, num_frames=1, num_words=1)], **options)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference"),
+    [("left", "left"), ("  Left.\n", "left"), ("LEFT!", "left"), ("left .", "Left"), ("?", "?")],
+)
+def test_answers_that_match(answer: str, reference: str) -> None:
+    assert answers_match(answer, reference)
+
+
+@pytest.mark.parametrize(
+    ("answer", "reference"),
+    [
+        ("", "left"),
+        ("it moves left", "left"),
+        ("left or right", "left"),
+        ("lef", "left"),
+        ("le ft", "left"),
+        ("3", "3.5"),
+        ("!", "?"),
+    ],
+)
+def test_answers_that_do_not_match(answer: str, reference: str) -> None:
+    assert not answers_match(answer, reference)
