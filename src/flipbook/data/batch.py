@@ -1,6 +1,7 @@
 """How do samples become a batch, and manifests a data module?
 
-    Samples -> Batch: input_ids, labels, attention_mask (B, L), frames (B, T, 3, S, S) or (F, 3, S, S)
+    Samples -> Batch: input_ids, labels, attention_mask (B, L),
+                      frames (B, T, 3, S, S) or (F, 3, S, S)
 
 Clips of one length stay a five-dimensional batch of videos. Where lengths differ, or images, videos
 and texts are mixed, all frames stand in one row, sample by sample, as their placeholders do.

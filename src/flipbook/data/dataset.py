@@ -9,22 +9,23 @@ names its record; it is never replaced by another one.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from flipbook.data.conversation import IGNORE_INDEX, EncodedConversation, encode_conversation
-from flipbook.data.records import Media, Record, Turn, read_records
+from flipbook.data.conversation import (
+    IGNORE_INDEX,
+    EncodedConversation,
+    encode_conversation,
+    encode_prompt,
+)
+from flipbook.data.media import expected_frames, media_of, read_media, sample_rng
+from flipbook.data.records import Record, Turn, read_records
 from flipbook.errors import DataError, FlipbookError, MediaError, RecordError
-from flipbook.video.decode import probe, read_clip
-from flipbook.video.frames import read_image
-from flipbook.video.sampling import num_frames_at_rate
 from flipbook.video.settings import ClipSettings
 
 IMAGE_TOKEN = "<image>"  # noqa: S105 - a token of the vocabulary
@@ -81,12 +82,21 @@ class Sample:
             raise ValueError(f"frames must be uint8 (T, 3, S, S), got {got}")
 
 
-class MediaFrames(NamedTuple):
-    """The frames of all videos and images of a conversation, in order."""
+@dataclass(frozen=True)
+class Question:
+    """The last question of a conversation as it stands before its answer.
 
-    frames: Tensor  # uint8 (T, 3, S, S)
-    frames_per_media: tuple[int, ...]
-    num_repeated: int
+    Attributes:
+        record_id: which record it is of.
+        input_ids: int64 (L,), up to where the answer starts.
+        frames: uint8 (T, 3, S, S).
+        reference: the answer that the record gives.
+    """
+
+    record_id: str
+    input_ids: Tensor
+    frames: Tensor
+    reference: str
 
 
 @dataclass(frozen=True)
@@ -125,67 +135,6 @@ def clip_settings(data_args: DataSettings) -> ClipSettings:
         max_frames=data_args.max_frames,
         system_prompt=data_args.system_prompt,
     )
-
-
-def media_of(turns: Iterable[Turn]) -> tuple[Media, ...]:
-    """Return the videos and images of a conversation in the order of their placeholders."""
-    return tuple(part for turn in turns for part in turn.parts if isinstance(part, Media))
-
-
-def read_media(
-    media: Sequence[Media], settings: ClipSettings, *, rng: np.random.Generator | None = None
-) -> MediaFrames:
-    """Return the frames of videos and images, as the model sees them in training and afterwards.
-
-    Args:
-        rng: lets the sampler `segments` jitter; none gives the same frames every time.
-
-    Raises:
-        MediaError: a file cannot give its frames.
-    """
-    parts = []
-    num_repeated = 0
-    for item in media:
-        if item.kind == "video":
-            clip = read_clip(item.path, rng=rng, **settings.clip_kwargs())
-            parts.append(clip.frames)  # (T, 3, S, S)
-            num_repeated += clip.num_repeated
-        else:
-            image = read_image(item.path, frame_size=settings.frame_size, aspect=settings.aspect)
-            parts.append(image.unsqueeze(0))  # (1, 3, S, S)
-    size = settings.frame_size
-    frames = torch.cat(parts) if parts else torch.zeros((0, 3, size, size), dtype=torch.uint8)
-    return MediaFrames(frames, tuple(len(part) for part in parts), num_repeated)
-
-
-def expected_frames(media: Sequence[Media], settings: ClipSettings) -> tuple[int, ...]:
-    """Return how many frames each video or image will give, without decoding.
-
-    Raises:
-        MediaError: the sampler goes by a clip's length, and the file cannot tell it.
-    """
-    counts = []
-    for item in media:
-        if item.kind == "image":
-            counts.append(1)
-        elif settings.sampler == "fps":
-            counts.append(
-                num_frames_at_rate(
-                    probe(item.path).duration_s,
-                    frames_per_s=settings.frames_per_s,
-                    min_frames=settings.min_frames,
-                    max_frames=settings.max_frames,
-                )
-            )
-        else:
-            counts.append(settings.num_frames)
-    return tuple(counts)
-
-
-def sample_rng(seed: int, epoch: int, record_id: str) -> np.random.Generator:
-    """Return the random numbers of one record in one epoch: a pure function of the three."""
-    digest = hashlib.sha256(record_id.encode("utf-8", "surrogatepass")).digest()
-    return np.random.default_rng([seed, epoch, int.from_bytes(digest[:8], "little")])
 
 
 class LazySupervisedDataset(Dataset[Sample]):
@@ -256,6 +205,27 @@ class LazySupervisedDataset(Dataset[Sample]):
             num_repeated=media.num_repeated,
             num_mismatched_tokens=encoded.num_mismatched_tokens,
         )
+
+    def question(self, index: int) -> Question:
+        """Return the last question of a conversation, with frames taken as in evaluation.
+
+        Raises:
+            MediaError: its video or image cannot be read.
+        """
+        record, conversation_index = self.conversations[index]
+        turns = record.conversations[conversation_index]
+        media = read_media(media_of(turns), self.settings)
+        input_ids = encode_prompt(
+            turns,
+            tokenizer=self.tokenizer,
+            image_token_id=self._image_token_id,
+            frames_per_media=media.frames_per_media,
+            tokens_per_frame=self.settings.tokens_per_frame,
+            system_prompt=self.settings.system_prompt,
+            record_id=record.id,
+        )
+        reference = "".join(part for part in turns[-1].parts if isinstance(part, str))
+        return Question(record.id, input_ids, media.frames, reference)
 
     def __getitems__(self, indices: Sequence[int]) -> list[Sample | FlipbookError]:
         """Return the samples of a batch; a failure as the error itself.

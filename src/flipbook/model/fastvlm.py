@@ -84,8 +84,8 @@ def tower_dtype(model: nn.Module) -> torch.dtype:
 def supervised_positions(labels: Tensor) -> Tensor:
     """Return bool (B, L): true where the next token is supervised.
 
-        labels      -100 -100   A  <end>        position 1 predicts A, position 2 predicts <end>
-        positions      0    1   1      0
+    labels      -100 -100   A  <end>        position 1 predicts A, position 2 predicts <end>
+    positions      0    1   1      0
     """
     keep = torch.zeros_like(labels, dtype=torch.bool)
     keep[:, :-1] = labels[:, 1:] != IGNORE_INDEX
@@ -99,6 +99,7 @@ def supervised_loss(
     image_mean: Sequence[float] = (0.0, 0.0, 0.0),
     image_std: Sequence[float] = (1.0, 1.0, 1.0),
     num_items: Tensor | int | None = None,
+    label_smoothing: float = 0.0,
 ) -> SupervisedLoss:
     """Return the loss of a Batch, computed only where there is a label.
 
@@ -107,6 +108,7 @@ def supervised_loss(
         batch: `input_ids`, `attention_mask`, `labels` (B, L) and, when it has pictures, `frames`.
         num_items: what the summed token losses are divided by; the batch's own number of
             supervised tokens when none.
+        label_smoothing: share of the target's weight that all other tokens get.
 
     Raises:
         ValueError: no token of the batch is supervised: there is nothing to learn from.
@@ -129,8 +131,11 @@ def supervised_loss(
         use_cache=False,
     )
     logits = output.logits  # (N, V)
-    summed = nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
-    return SupervisedLoss(summed / (num_items or targets.numel()), logits, targets)
+    summed = nn.functional.cross_entropy(
+        logits.float(), targets, reduction="sum", label_smoothing=label_smoothing
+    )
+    divisor = targets.numel() if num_items is None else num_items
+    return SupervisedLoss(summed / divisor, logits, targets)
 
 
 def touch_vision(model: nn.Module, *, frame_size: int) -> Tensor:
@@ -140,7 +145,9 @@ def touch_vision(model: nn.Module, *, frame_size: int) -> Tensor:
     processes of a distributed run would wait for ever. Adding this to its loss gives them one of 0.
     """
     weight = next(model.parameters())
-    blank = torch.zeros(1, 3, frame_size, frame_size, dtype=tower_dtype(model), device=weight.device)
+    blank = torch.zeros(
+        1, 3, frame_size, frame_size, dtype=tower_dtype(model), device=weight.device
+    )
     inner = getattr(model, "module", model)
     features: Tensor = inner.get_image_features(pixel_values=blank).pooler_output  # (1, P, D)
     return features.float().sum() * 0.0

@@ -1,0 +1,209 @@
+"""How does a model learn from batches?
+
+    model, data module, TrainingArguments -> a trained model and its log
+
+The loop, the optimizer, mixed precision and the processes are those of `transformers.Trainer`.
+What is ours: the loss of a Batch, what stays in evaluation mode, rates by part, answers in words at
+each evaluation, and stopping where the numbers, or the data, are not sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset, Sampler
+from transformers import Trainer
+from transformers.trainer_pt_utils import LengthGroupedSampler
+
+from flipbook.data.batch import DataModule
+from flipbook.data.dataset import LazySupervisedDataset
+from flipbook.errors import TrainingError
+from flipbook.model.checkpoint import Checkpoint
+from flipbook.model.fastvlm import supervised_loss, touch_vision
+from flipbook.model.generation import Prompt, answers_match, generate_answers
+from flipbook.model.tuning import parameter_groups, set_train_mode
+from flipbook.train.arguments import TrainingArguments
+
+VISION_PREFIXES = ("vision_tower", "multi_modal_projector")
+
+
+class FlipbookTrainer(Trainer):
+    """A `transformers.Trainer` for Batches of flipbooks.
+
+    Args:
+        model: with its trainable weights chosen, perhaps wrapped by PEFT.
+        checkpoint: where the model comes from: its tokenizer and the statistics of its pictures.
+        data: training data, validation data, collator.
+        args: see `TrainingArguments`.
+        train_batch_norm: let the BatchNorm statistics of a trained tower move.
+        callbacks: as in `transformers`.
+
+    Raises:
+        TrainingError: a loss or a gradient is not finite; the weights are as before that step.
+        MediaError, RecordError: a sample could not be made; it is not replaced.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        checkpoint: Checkpoint,
+        data: DataModule,
+        args: TrainingArguments,
+        train_batch_norm: bool = False,
+        callbacks: Sequence[Any] = (),
+    ) -> None:
+        super().__init__(
+            model=model,
+            args=args,
+            processing_class=checkpoint.tokenizer,
+            callbacks=list(callbacks),
+            train_dataset=data["train_dataset"],
+            eval_dataset=data["eval_dataset"],
+            data_collator=data["data_collator"],
+        )
+        self.checkpoint = checkpoint
+        self.num_samples_seen = 0
+        self.num_tokens_seen = 0
+        self.loss_is_scaled_for_ga = True  # supervised_loss divides by the tokens of the whole step
+        self.model_accepts_loss_kwargs = True
+        self._train_batch_norm = train_batch_norm
+        self._frame_size = data["train_dataset"].settings.frame_size
+        self._vision_trains = any(
+            p.requires_grad and any(prefix in name for prefix in VISION_PREFIXES)
+            for name, p in model.named_parameters()
+        )
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Return the loss over the supervised tokens of a Batch.
+
+        Raises:
+            TrainingError: it is not finite; no weight was changed by it.
+        """
+        if model.training:  # the library has just put the whole model, tower included, in it
+            set_train_mode(model, train_batch_norm=self._train_batch_norm)
+        result = supervised_loss(
+            model,
+            inputs,
+            image_mean=self.checkpoint.image_mean,
+            image_std=self.checkpoint.image_std,
+            num_items=num_items_in_batch,
+            label_smoothing=self.args.label_smoothing_factor if model.training else 0.0,
+        )
+        loss = result.loss
+        if not torch.isfinite(loss):
+            raise TrainingError(_not_finite("loss", self.state.global_step, inputs["record_ids"]))
+        if self._vision_trains and model.training and inputs.get("frames") is None:
+            loss = loss + touch_vision(model, frame_size=self._frame_size)
+        if model.training:
+            self.num_samples_seen += len(inputs["record_ids"]) * self.args.world_size
+            self.num_tokens_seen += int(inputs["attention_mask"].sum()) * self.args.world_size
+            if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+                loss = (
+                    loss * self.accelerator.num_processes
+                )  # the processes' gradients are averaged
+        return (loss, {"logits": result.logits}) if return_outputs else loss
+
+    def prediction_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        prediction_loss_only: bool,
+        ignore_keys: list[str] | None = None,
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Return the loss of a validation batch; answers are generated apart."""
+        del prediction_loss_only, ignore_keys
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            loss = self.compute_loss(model, inputs)
+        return loss.detach(), None, None
+
+    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        if "error" in inputs:
+            raise inputs["error"]
+        prepared: dict[str, Any] = super()._prepare_inputs(inputs)
+        return prepared
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        # In fp16 an infinite gradient is expected now and then: the loss scaler skips that step.
+        if not self.args.fp16 and not torch.isfinite(torch.as_tensor(norm)):
+            raise TrainingError(_not_finite("gradient", self.state.global_step, []))
+        return norm
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Return the optimizer, with one learning rate for each part."""
+        target = self.model if model is None else model
+        if self.optimizer is None:
+            kind, settings = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(
+                self.args, target
+            )
+            groups = parameter_groups(
+                target,
+                learning_rate=self.args.learning_rate,
+                part_learning_rates=self.args.part_learning_rates,
+                weight_decay=self.args.weight_decay,
+                decay_names=self.get_decay_parameter_names(target),
+            )
+            self.optimizer = kind(groups, **settings)
+        return self.optimizer
+
+    def evaluation_loop(self, dataloader: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the validation loss, and the share of questions answered right in words."""
+        output = super().evaluation_loop(dataloader, *args, **kwargs)
+        prefix = kwargs.get("metric_key_prefix", "eval")
+        output.metrics.update(self._answer_accuracy(self.eval_dataset, prefix))
+        return output
+
+    def _answer_accuracy(self, dataset: LazySupervisedDataset, prefix: str) -> dict[str, float]:
+        num_answers = min(self.args.eval_num_answers, len(dataset))
+        if num_answers == 0:
+            return {}
+        world_size, rank = self.args.world_size, self.args.process_index
+        # Spread over the whole set, so that no task at its end is left out.
+        indices = [i * len(dataset) // num_answers for i in range(rank, num_answers, world_size)]
+        questions = [dataset.question(index) for index in indices]
+        answers = generate_answers(
+            self.accelerator.unwrap_model(self.model),
+            self.checkpoint.tokenizer,
+            [Prompt(q.record_id, q.input_ids, q.frames) for q in questions],
+            image_mean=self.checkpoint.image_mean,
+            image_std=self.checkpoint.image_std,
+            batch_size=self.args.per_device_eval_batch_size,
+            max_new_tokens=self.args.max_new_tokens,
+        )
+        num_right = sum(
+            answers_match(answer, question.reference)
+            for answer, question in zip(answers, questions, strict=True)
+        )
+        counted = torch.tensor([num_right, len(answers)], device=self.args.device)
+        total = self.accelerator.reduce(counted, reduction="sum")
+        return {f"{prefix}_accuracy": float(total[0] / total[1])}
+
+    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int] | None:
+        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(dataset)  # type: ignore[no-any-return]
+        # Lengths are known; the library would decode every clip to find them.
+        return LengthGroupedSampler(
+            self.args.train_batch_size * self.args.gradient_accumulation_steps,
+            lengths=dataset.num_tokens,
+        )
+
+
+def _not_finite(what: str, step: int, record_ids: Sequence[str]) -> str:
+    where = f" Records of the batch: {', '.join(record_ids)}." if record_ids else ""
+    return (
+        f"The {what} of step {step + 1} is not finite (NaN or infinite).{where} The weights were "
+        "not changed by it. Lower --learning_rate, train with --bf16 instead of --fp16, or look "
+        "at these records."
+    )
