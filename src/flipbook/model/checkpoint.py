@@ -1,0 +1,261 @@
+"""Which model, with which words and which frames, lies behind this name?
+
+    "tiny" | folder | run folder | hub id  ->  Checkpoint: model, tokenizer, clip settings
+
+Two layouts hold the same weights: `fast_vlm` (Hugging Face) and `llava_qwen2` (Apple). Which one
+a folder has is told by `model_type` in its config.json and by nothing else. Either way the model
+is transformers' own `FastVlmForConditionalGeneration`, and every one of its tensors came out of
+the file: a tensor that is missing, left over, or of another shape is an error that names it.
+
+To add a layout: a function that reads a folder, and a line in `LAYOUTS`.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import FastVlmConfig, FastVlmForConditionalGeneration, PreTrainedTokenizerBase
+
+from flipbook.errors import CheckpointError, did_you_mean
+from flipbook.model import apple
+from flipbook.model.folders import CONFIG_FILE, find_folder, find_weight_files, read_json
+from flipbook.model.processing import NO_MEAN, NO_STD, PX_PER_TOKEN, Triple, read_image_rule
+from flipbook.model.quantize import quantization_kwargs
+from flipbook.model.words import IMAGE_TOKEN, add_image_token, generation_config, load_tokenizer
+from flipbook.video.settings import ClipSettings
+
+DEFAULT_FRAME_SIZE = 1024  # the side FastVLM was trained at
+MEANINGLESS_SEQ_LENGTH = 576  # the default of FastVlmConfig, which is true of no FastVLM
+_logger = logging.getLogger("flipbook")
+
+
+@dataclass
+class Checkpoint:
+    """A model in memory with all that is needed to feed it and to save it again.
+
+    `settings` is None where the folder saved none; `frame_size` (px) and `aspect` are then what
+    its other files say. `research_only` tells that the weights are under Apple's licence.
+    """
+
+    model: FastVlmForConditionalGeneration
+    tokenizer: PreTrainedTokenizerBase
+    settings: ClipSettings | None
+    image_mean: Triple = NO_MEAN
+    image_std: Triple = NO_STD
+    layout: str = "fast_vlm"
+    frame_size: int = DEFAULT_FRAME_SIZE
+    aspect: str = "pad"
+    research_only: bool = False
+
+
+def load_checkpoint(
+    name_or_path: str | Path,
+    *,
+    dtype: torch.dtype = torch.float32,
+    quantize: str | None = None,
+    attn_implementation: str = "sdpa",
+) -> Checkpoint:
+    """Checkpoint behind a folder, a run folder, a hub id, or `"tiny"`; the model is in `eval()`.
+
+    No code of the checkpoint is ever run: no remote code, no pickle beyond plain tensors.
+
+    Args:
+        name_or_path: what to load.
+        dtype: of the weights in memory, whatever the file stores.
+        quantize: "4bit" or "8bit" for the language model's matrices; needs a CUDA GPU.
+        attn_implementation: attention of the language model, in transformers' words.
+
+    Raises:
+        CheckpointError: the folder is missing, incomplete, damaged, or no FastVLM.
+        ArgumentError: `quantize` is unknown, or bitsandbytes or a CUDA GPU is missing.
+    """
+    model_kwargs = {
+        "dtype": dtype,
+        "attn_implementation": attn_implementation,
+        **quantization_kwargs(quantize, compute_dtype=dtype),
+    }
+    folder = find_folder(name_or_path)
+    config = read_json(folder / CONFIG_FILE)
+    checkpoint = _layout_of(config, folder)(folder, config, model_kwargs)
+    checkpoint.model.eval()
+    checkpoint.model.generation_config = generation_config(checkpoint.tokenizer)
+    if checkpoint.research_only:
+        _tell_licence(str(name_or_path))
+    return checkpoint
+
+
+def _read_fast_vlm(
+    folder: Path, config: dict[str, Any], model_kwargs: dict[str, Any]
+) -> Checkpoint:
+    """Checkpoint in Hugging Face's layout, with the side and aspect its processor names."""
+    find_weight_files(folder)
+    model = _build(folder, folder, model_kwargs)
+    tokenizer = load_tokenizer(folder)
+    known = tokenizer.get_vocab().get(IMAGE_TOKEN)
+    if known != model.config.image_token_id:
+        raise CheckpointError(
+            f"{folder}: {IMAGE_TOKEN} is {known} in the tokenizer and {model.config.image_token_id}"
+            " in config.json. Copy the tokenizer and the configuration from the same checkpoint."
+        )
+    rule = read_image_rule(folder)
+    return Checkpoint(
+        model=model,
+        tokenizer=tokenizer,
+        settings=ClipSettings.load(folder),
+        image_mean=rule.mean,
+        image_std=rule.std,
+        layout="fast_vlm",
+        frame_size=rule.frame_size or _side_of(model.config),
+        aspect=rule.aspect or "pad",
+        research_only=_is_research_only(folder, config),
+    )
+
+
+def _read_llava_qwen2(
+    folder: Path, config: dict[str, Any], model_kwargs: dict[str, Any]
+) -> Checkpoint:
+    """Checkpoint in Apple's layout, renamed; `<image>` becomes a word where it was none."""
+    frame_size, aspect = apple.read_frame_rule(config)
+    tokenizer = load_tokenizer(folder)
+    image_token_id = add_image_token(tokenizer)
+    state = apple.translate_state(_read_tensors(folder))
+    state = apple.drop_tied_head(state, tied=bool(config.get("tie_word_embeddings")))
+    state = apple.grow_embeddings(state, num_words=image_token_id + 1)
+    translated = apple.translate_config(config, state, image_token_id=image_token_id)
+    rule = read_image_rule(folder)
+    return Checkpoint(
+        model=_build(folder, None, {**model_kwargs, "config": translated, "state_dict": state}),
+        tokenizer=tokenizer,
+        settings=ClipSettings.load(folder),
+        image_mean=rule.mean,
+        image_std=rule.std,
+        layout="llava_qwen2",
+        frame_size=frame_size,
+        aspect=aspect,
+        research_only=True,
+    )
+
+
+LAYOUTS: dict[str, Callable[[Path, dict[str, Any], dict[str, Any]], Checkpoint]] = {
+    "fast_vlm": _read_fast_vlm,
+    "llava_qwen2": _read_llava_qwen2,
+}
+
+
+def _layout_of(
+    config: dict[str, Any], folder: Path
+) -> Callable[[Path, dict[str, Any], dict[str, Any]], Checkpoint]:
+    model_type = str(config.get("model_type"))
+    if model_type in LAYOUTS:
+        return LAYOUTS[model_type]
+    kin = (
+        "a LLaVA whose layout flipbook does not read yet" if "llava" in model_type else "no FastVLM"
+    )
+    raise CheckpointError(
+        f"{folder}: config.json says model_type {model_type!r}, which is {kin}."
+        f"{did_you_mean(model_type, LAYOUTS)} Give a checkpoint of one of these: "
+        f"{', '.join(LAYOUTS)}."
+    )
+
+
+def _build(
+    folder: Path, source: Path | None, model_kwargs: dict[str, Any]
+) -> FastVlmForConditionalGeneration:
+    """Model whose every tensor came from `source` or from the given `state_dict`."""
+    try:
+        model, report = FastVlmForConditionalGeneration.from_pretrained(
+            source,
+            **model_kwargs,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that all of them can be named at once
+            local_files_only=True,
+            weights_only=True,
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"{folder}: the weights cannot be loaded ({error}). Copy or download them again."
+        ) from error
+    mismatched = [
+        f"{name} {list(got)} for {list(want)}" for name, got, want in report["mismatched_keys"]
+    ]
+    _refuse_differences(
+        folder,
+        missing=sorted(report["missing_keys"]),
+        unexpected=sorted(report["unexpected_keys"]),
+        **{"of another shape": sorted(mismatched)},
+    )
+    if model.config.tie_word_embeddings and (
+        model.lm_head.weight is not model.get_input_embeddings().weight
+    ):
+        raise CheckpointError(
+            f'{folder}: config.json says "tie_word_embeddings": true, and the stored lm_head '
+            "differs from the embeddings. Set it to false if the two were trained apart."
+        )
+    return model
+
+
+def _refuse_differences(folder: Path, **names_by_kind: list[str]) -> None:
+    """Refuse a model with weights that the file did not give, or a file with weights to spare."""
+    parts = []
+    for kind, names in names_by_kind.items():
+        if names:
+            shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+            parts.append(f"{len(names)} {kind}: {shown}")
+    if parts:
+        raise CheckpointError(
+            f"{folder}: the weights do not fit config.json ({'; '.join(parts)}). Copy weights and "
+            "config.json from the same checkpoint."
+        )
+
+
+def _read_tensors(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a folder, on the CPU, as stored."""
+    state: dict[str, Tensor] = {}
+    for path in find_weight_files(folder):
+        try:
+            if path.suffix == ".safetensors":
+                state |= load_file(path)
+            else:
+                state |= torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
+            raise CheckpointError(
+                f"{path}: the weights cannot be read ({error}). Copy or download the file again."
+            ) from error
+    return state
+
+
+def _side_of(config: FastVlmConfig) -> int:
+    """Side in px that `image_seq_length` stands for, where it stands for one."""
+    tokens_per_side = math.isqrt(config.image_seq_length)
+    if config.image_seq_length == MEANINGLESS_SEQ_LENGTH or tokens_per_side == 0:
+        return DEFAULT_FRAME_SIZE
+    return tokens_per_side * PX_PER_TOKEN
+
+
+def _is_research_only(folder: Path, config: dict[str, Any]) -> bool:
+    """Whether configuration or README say that the weights come from Apple."""
+    said = str(config.get("_name_or_path", ""))
+    readme = folder / "README.md"
+    if readme.is_file():
+        said += readme.read_text(encoding="utf-8", errors="replace")
+    return "apple" in said.lower()
+
+
+@functools.cache
+def _tell_licence(name: str) -> None:
+    _logger.warning(
+        "%s holds weights of Apple's FastVLM, whose licence allows research only; what you train "
+        "from them inherits that.",
+        name,
+    )

@@ -1,0 +1,136 @@
+"""Which folder does this name mean?
+
+    "tiny" | folder | run folder | hub id  ->  folder that holds config.json
+
+A folder on this machine wins over the hub. The hub is asked only for a name of the form
+"owner/model", and only for configuration, tokenizer and weight files: never for code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from flipbook.errors import CheckpointError, did_you_mean
+
+CONFIG_FILE = "config.json"
+ADAPTER_FILE = "adapter_config.json"
+MODEL_IN_RUN = "model"  # where a run folder keeps its final model
+WEIGHT_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+_SIDE_FILES = ["*.json", "*.jinja", "merges.txt", "*.safetensors", "README.md"]
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def find_folder(name_or_path: str | Path) -> Path:
+    """Folder of the checkpoint that `name_or_path` means, downloaded first where it is a hub id.
+
+    Raises:
+        CheckpointError: there is no such folder, it holds no config.json, or the hub cannot give
+            it.
+    """
+    name = str(name_or_path)
+    if name == "tiny":
+        from flipbook.model.tiny import TINY_FOLDER  # noqa: PLC0415  (weights may be absent)
+
+        return Path(TINY_FOLDER)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _model_folder(path)
+    if path.exists():
+        raise CheckpointError(f"{path}: this is a file; give the folder that holds it.")
+    if _HUB_ID.fullmatch(name) and not path.parent.is_dir():
+        return _download(name)
+    near = [child.name for child in path.parent.iterdir()] if path.parent.is_dir() else []
+    raise CheckpointError(
+        f"there is no model folder {name!r}.{did_you_mean(path.name, [*near, 'tiny'])} Give a "
+        'folder, a hub id of the form "owner/model", or "tiny".'
+    )
+
+
+def _model_folder(folder: Path) -> Path:
+    """The folder itself, or `model/` in it where it is a run folder."""
+    for candidate in (folder, folder / MODEL_IN_RUN):
+        if (candidate / CONFIG_FILE).is_file() or (candidate / ADAPTER_FILE).is_file():
+            return candidate
+    raise CheckpointError(
+        f"{folder}: holds no {CONFIG_FILE}, neither itself nor in {MODEL_IN_RUN}/. Give the folder "
+        "of a FastVLM checkpoint, or a run folder whose training has ended."
+    )
+
+
+def _download(hub_id: str) -> Path:
+    """Folder in the hub's cache; `.bin` weights are fetched only where no safetensors exist."""
+    from huggingface_hub import snapshot_download  # noqa: PLC0415  (slow, and rarely needed)
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError  # noqa: PLC0415
+
+    try:
+        folder = Path(snapshot_download(hub_id, allow_patterns=_SIDE_FILES))
+        if not any((folder / name).is_file() for name in WEIGHT_FILES):
+            folder = Path(snapshot_download(hub_id, allow_patterns=[*_SIDE_FILES, "*.bin"]))
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(
+            f"{hub_id!r} is no folder here, and the hub did not give it: {reason} Check the "
+            "spelling and the network, or download the model and give its folder."
+        ) from error
+    return _model_folder(folder)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Object in a JSON file of a checkpoint.
+
+    Raises:
+        CheckpointError: the file is missing, is no JSON, or holds no object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read as JSON ({error}). Copy or download the checkpoint again."
+        ) from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: holds no JSON object. Copy the checkpoint again.")
+    return content
+
+
+def find_weight_files(folder: Path) -> list[Path]:
+    """Weight files of a checkpoint, safetensors before `.bin`, all shards of an index.
+
+    Raises:
+        CheckpointError: there are none, or a shard that the index names is missing.
+    """
+    for name in WEIGHT_FILES:
+        path = folder / name
+        if not path.is_file():
+            continue
+        if not name.endswith(".index.json"):
+            return [path]
+        shards = [folder / shard for shard in sorted(set(_shard_names(path)))]
+        missing = [shard.name for shard in shards if not shard.is_file()]
+        if missing:
+            raise CheckpointError(
+                f"{folder}: {name} names weight files that are missing: {', '.join(missing)}. "
+                "Copy or download the checkpoint again."
+            )
+        return shards
+    raise CheckpointError(
+        f"{folder}: holds no weights; expected {WEIGHT_FILES[0]} or one of "
+        f"{', '.join(WEIGHT_FILES[1:])}. Copy or download the checkpoint again."
+    )
+
+
+def _shard_names(index: Path) -> list[str]:
+    weight_map = read_json(index).get("weight_map")
+    names = list(weight_map.values()) if isinstance(weight_map, dict) else []
+    if not names or any(not isinstance(name, str) or Path(name).name != name for name in names):
+        raise CheckpointError(
+            f'{index}: "weight_map" must name files of this folder. Copy the checkpoint again.'
+        )
+    return names

@@ -1,0 +1,119 @@
+"""How did this checkpoint's makers turn a picture into numbers?
+
+    folder of a checkpoint            ->  ImageRule: side, aspect, mean, std
+    tokenizer, side, aspect, mean, std  ->  LlavaProcessor that does the same in transformers
+
+The rule is read so that training feeds the tower what it was made for, and written so that plain
+`AutoProcessor` prepares a picture as training did.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import LlavaImageProcessorPil, LlavaProcessor, PreTrainedTokenizerBase
+
+from flipbook.errors import CheckpointError
+from flipbook.model.folders import read_json
+
+PX_PER_TOKEN = 64
+NO_MEAN = (0.0, 0.0, 0.0)  # FastVLM is fed plain [0, 1] pixels: its processor has mean 0, std 1
+NO_STD = (1.0, 1.0, 1.0)
+_FILES = (("preprocessor_config.json", None), ("processor_config.json", "image_processor"))
+
+Triple = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class ImageRule:
+    """What a checkpoint's files say about pictures; None where they say nothing."""
+
+    frame_size: int | None = None
+    aspect: str | None = None
+    mean: Triple = NO_MEAN
+    std: Triple = NO_STD
+
+
+def read_image_rule(folder: Path) -> ImageRule:
+    """Rule in `preprocessor_config.json` or `processor_config.json`, empty when there is neither.
+
+    Raises:
+        CheckpointError: the file names a side that is no square, or a mean that is no triple.
+    """
+    for name, key in _FILES:
+        path = folder / name
+        if not path.is_file():
+            continue
+        content = read_json(path)
+        content = content if key is None else content.get(key)
+        if isinstance(content, dict):
+            return _parse(content, path)
+    return ImageRule()
+
+
+def _parse(content: dict[str, Any], path: Path) -> ImageRule:
+    aspect = "stretch"
+    if content.get("do_pad"):
+        aspect = "pad"
+    elif content.get("do_center_crop"):
+        aspect = "crop"
+    size = content.get("crop_size") if aspect == "crop" else content.get("size")
+    scaled = content.get("do_normalize", True)
+    return ImageRule(
+        frame_size=_side(size, path),
+        aspect=aspect,
+        mean=_triple(content.get("image_mean"), path) if scaled else NO_MEAN,
+        std=_triple(content.get("image_std"), path, default=NO_STD) if scaled else NO_STD,
+    )
+
+
+def _side(size: object, path: Path) -> int | None:
+    """Side in px of `512`, `{"height": 512, "width": 512}` or `{"shortest_edge": 512}`."""
+    sides = set(size.values()) - {None} if isinstance(size, dict) else {size} - {None}
+    if not sides:
+        return None
+    side = sides.pop()
+    if sides or not isinstance(side, int):
+        raise CheckpointError(
+            f"{path}: the picture size {size!r} is no square; FastVLM reads squares. Give "
+            '"height" and "width" the same number.'
+        )
+    return side
+
+
+def _triple(values: object, path: Path, *, default: Triple = NO_MEAN) -> Triple:
+    if values is None:
+        return default
+    if isinstance(values, list) and len(values) == 3:
+        red, green, blue = (float(value) for value in values)
+        return red, green, blue
+    raise CheckpointError(f"{path}: {values!r} should be three numbers, one a colour.")
+
+
+def make_processor(
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    frame_size: int,
+    aspect: str,
+    mean: Triple = NO_MEAN,
+    std: Triple = NO_STD,
+) -> LlavaProcessor:
+    """`LlavaProcessor` that makes a picture square by `aspect` with a side of `frame_size` px."""
+    square = {"height": frame_size, "width": frame_size}
+    image_processor = LlavaImageProcessorPil(
+        do_pad=aspect == "pad",
+        do_center_crop=aspect == "crop",
+        size={"shortest_edge": frame_size} if aspect == "crop" else square,
+        crop_size=square,
+        image_mean=list(mean),
+        image_std=list(std),
+    )
+    return LlavaProcessor(
+        image_processor=image_processor,
+        tokenizer=tokenizer,
+        patch_size=PX_PER_TOKEN,
+        vision_feature_select_strategy="full",
+        chat_template=tokenizer.chat_template,
+    )
