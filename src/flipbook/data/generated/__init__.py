@@ -1,0 +1,1 @@
+"""Clips and pictures made on the spot, with questions whose answers are known."""
