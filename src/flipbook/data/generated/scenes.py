@@ -185,9 +185,8 @@ def _change(random: Random) -> tuple[Movie, ...]:
             Question("change", f"What colour is the {one.kind} at the beginning?", first.colour),
             Question("change", f"What colour does the {one.kind} turn into?", last.colour),
         )
-        stages: list[tuple[Shape, ...]] = [(first,)] * num_first + [(last,)] * (
-            NUM_FRAMES - num_first
-        )
+        shown = [first] * num_first + [last] * (NUM_FRAMES - num_first)
+        stages: list[tuple[Shape, ...]] = [(shape,) for shape in shown]
         movies.append((stages, questions))
     return _on_one_background(random, movies)
 
