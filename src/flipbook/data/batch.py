@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from flipbook.data.conversation import IGNORE_INDEX
-from flipbook.data.dataset import DataSettings, LazySupervisedDataset, Sample
+from flipbook.data.dataset import DataSettings, LazySupervisedDataset
+from flipbook.data.sample import Sample
 from flipbook.errors import FlipbookError
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from flipbook.data.conversation import (
@@ -25,6 +24,7 @@ from flipbook.data.conversation import (
 )
 from flipbook.data.media import expected_frames, media_of, read_media, sample_rng
 from flipbook.data.records import Record, Turn, read_records
+from flipbook.data.sample import Question, Sample
 from flipbook.errors import DataError, FlipbookError, MediaError, RecordError
 from flipbook.video.settings import ClipSettings
 
@@ -48,55 +48,6 @@ class DataSettings(Protocol):
     model_max_length: int | None
     max_bad_fraction: float
     data_seed: int
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One conversation with its frames, ready to be put into a batch.
-
-    Attributes:
-        record_id: which record it is.
-        input_ids: int64 (L,).
-        labels: int64 (L,); -100 wherever nothing is to be learned.
-        frames: uint8 (T, 3, S, S), in the order of their placeholders; T is 0 for text alone.
-        num_repeated: how many of the frames repeat another one, because the clip is shorter.
-        num_mismatched_tokens: by how many tokens encoding the whole text at once would differ.
-
-    Raises:
-        ValueError: shapes or dtypes do not fit.
-    """
-
-    record_id: str
-    input_ids: Tensor
-    labels: Tensor
-    frames: Tensor
-    num_repeated: int = 0
-    num_mismatched_tokens: int = 0
-
-    def __post_init__(self) -> None:
-        if self.input_ids.ndim != 1 or self.input_ids.shape != self.labels.shape:
-            shapes = f"{tuple(self.input_ids.shape)} and {tuple(self.labels.shape)}"
-            raise ValueError(f"input_ids and labels must both be (L,), got {shapes}")
-        if self.frames.ndim != 4 or self.frames.dtype != torch.uint8:
-            got = f"{self.frames.dtype} {tuple(self.frames.shape)}"
-            raise ValueError(f"frames must be uint8 (T, 3, S, S), got {got}")
-
-
-@dataclass(frozen=True)
-class Question:
-    """The last question of a conversation as it stands before its answer.
-
-    Attributes:
-        record_id: which record it is of.
-        input_ids: int64 (L,), up to where the answer starts.
-        frames: uint8 (T, 3, S, S).
-        reference: the answer that the record gives.
-    """
-
-    record_id: str
-    input_ids: Tensor
-    frames: Tensor
-    reference: str
 
 
 @dataclass(frozen=True)
@@ -148,6 +99,9 @@ class LazySupervisedDataset(Dataset[Sample]):
 
     Attributes:
         check: what was found, see `DataCheck`.
+        num_tokens: the length of each conversation.
+        settings: how clips are read.
+        max_length: longest conversation in tokens; None is no limit.
 
     Raises:
         ManifestError: a manifest cannot be read.
@@ -165,6 +119,7 @@ class LazySupervisedDataset(Dataset[Sample]):
         self.tokenizer = tokenizer
         self.settings = clip_settings(data_args)
         self.training = training
+        self.max_length = data_args.model_max_length
         self._data_args = data_args
         self._image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
         # In shared memory, so that workers that outlive an epoch see the next one.
@@ -251,7 +206,7 @@ class LazySupervisedDataset(Dataset[Sample]):
             frames_per_media=frames_per_media,
             tokens_per_frame=self.settings.tokens_per_frame,
             system_prompt=self.settings.system_prompt,
-            max_length=self._data_args.model_max_length,
+            max_length=self.max_length,
             record_id=record.id,
         )
 

@@ -26,6 +26,7 @@ from flipbook.model.fastvlm import supervised_loss, touch_vision
 from flipbook.model.generation import Prompt, answers_match, generate_answers
 from flipbook.model.tuning import parameter_groups, set_train_mode
 from flipbook.train.arguments import TrainingArguments
+from flipbook.train.progress import ProgressCallback
 
 VISION_PREFIXES = ("vision_tower", "multi_modal_projector")
 
@@ -38,8 +39,8 @@ class FlipbookTrainer(Trainer):
         checkpoint: where the model comes from: its tokenizer and the statistics of its pictures.
         data: training data, validation data, collator.
         args: see `TrainingArguments`.
+        progress: shows the run, and counts what it is trained on.
         train_batch_norm: let the BatchNorm statistics of a trained tower move.
-        callbacks: as in `transformers`.
 
     Raises:
         TrainingError: a loss or a gradient is not finite; the weights are as before that step.
@@ -53,21 +54,20 @@ class FlipbookTrainer(Trainer):
         checkpoint: Checkpoint,
         data: DataModule,
         args: TrainingArguments,
+        progress: ProgressCallback,
         train_batch_norm: bool = False,
-        callbacks: Sequence[Any] = (),
     ) -> None:
         super().__init__(
             model=model,
             args=args,
             processing_class=checkpoint.tokenizer,
-            callbacks=list(callbacks),
+            callbacks=[progress],
             train_dataset=data["train_dataset"],
             eval_dataset=data["eval_dataset"],
             data_collator=data["data_collator"],
         )
         self.checkpoint = checkpoint
-        self.num_samples_seen = 0
-        self.num_tokens_seen = 0
+        self.progress = progress
         self.loss_is_scaled_for_ga = True  # supervised_loss divides by the tokens of the whole step
         self.model_accepts_loss_kwargs = True
         self._train_batch_norm = train_batch_norm
@@ -105,8 +105,10 @@ class FlipbookTrainer(Trainer):
         if self._vision_trains and model.training and inputs.get("frames") is None:
             loss = loss + touch_vision(model, frame_size=self._frame_size)
         if model.training:
-            self.num_samples_seen += len(inputs["record_ids"]) * self.args.world_size
-            self.num_tokens_seen += int(inputs["attention_mask"].sum()) * self.args.world_size
+            self.progress.throughput.add(
+                num_samples=len(inputs["record_ids"]) * self.args.world_size,
+                num_tokens=int(inputs["attention_mask"].sum()) * self.args.world_size,
+            )
             if num_items_in_batch is not None and self.args.average_tokens_across_devices:
                 loss = (
                     loss * self.accelerator.num_processes

@@ -1,0 +1,99 @@
+"""`flipbook quickstart`: watch a FastVLM learn what no single frame can tell.
+
+seed -> clips made on the spot -> the embedded model tuned on them -> scores with controls
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from flipbook.apps.train import claim, print_places
+from flipbook.data.generated.write import GeneratedData, write_generated_data
+from flipbook.errors import ArgumentError
+from flipbook.train.parsing import parse_arguments
+from flipbook.train.run import train
+
+NUM_KEPT_RUNS = 1000
+
+RECIPE = {
+    "model_name_or_path": "tiny",
+    "num_video_frames": 8,
+    "frame_size": 128,
+    "learning_rate": 2e-3,
+    "weight_decay": 0.01,
+    "warmup_steps": 0.1,
+    "lr_scheduler_type": "cosine",
+    "per_device_train_batch_size": 32,
+    "per_device_eval_batch_size": 32,
+    "max_steps": 400,
+    "eval_strategy": "steps",
+    "eval_steps": 100,
+    "save_strategy": "steps",
+    "save_steps": 100,
+    "eval_num_answers": 84,
+    "max_new_tokens": 12,
+    "report_num_questions": 1000,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `flipbook quickstart`."""
+    parser.add_argument("--output_dir", default="runs/quickstart", help="run folder to make")
+    parser.add_argument("--seed", type=int, default=42, help="of clips and training")
+    parser.add_argument("--clips_per_task", type=int, default=150, help="training clips of a task")
+    parser.add_argument(
+        "--max_steps", type=int, default=RECIPE["max_steps"], help="optimizer steps"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Make clips, train on them, score, and print the table.
+
+    Raises:
+        ArgumentError: a number is below 1.
+    """
+    if args.clips_per_task < 1 or args.max_steps < 1:
+        raise ArgumentError("--clips_per_task and --max_steps must be 1 or more.")
+    console = Console(highlight=False, soft_wrap=True)
+    folder = Path(args.output_dir)
+    keep_previous(folder, console=console)
+    console.print("Making clips whose questions no single frame can answer ...")
+    data = write_generated_data(folder / "data", clips_per_task=args.clips_per_task, seed=args.seed)
+    arguments = parse_arguments(_flags(args, data))
+    result = train(arguments, console=console)
+    claim(arguments, result, [str(data.test), str(data.images)], console=console)
+    print_places(result, console=console)
+    clip = next((data.folder / "clips").glob("test-*.mp4"))
+    console.print(
+        "\nAsk it something:\n"
+        f'  flipbook chat --model {folder} --video {clip} "What happens in the clip?"',
+        markup=False,
+    )
+
+
+def keep_previous(folder: Path, *, console: Console) -> None:
+    """Move a run that is in the way to `FOLDER-1`, `FOLDER-2`, ...; nothing is lost."""
+    if not folder.exists():
+        return
+    for number in range(1, NUM_KEPT_RUNS):
+        kept = folder.with_name(f"{folder.name}-{number}")
+        if not kept.exists():
+            folder.rename(kept)
+            console.print(f"The earlier run is kept as {kept}", markup=False)
+            return
+    raise ArgumentError(f"{folder} and {NUM_KEPT_RUNS} kept runs beside it exist. Remove some.")
+
+
+def _flags(args: argparse.Namespace, data: GeneratedData) -> list[str]:
+    settings = {
+        **RECIPE,
+        "max_steps": args.max_steps,
+        "seed": args.seed,
+        "output_dir": args.output_dir,
+        "data_path": data.train,
+        "validation_data_path": data.validation,
+    }
+    return [f"--{name}={value}" for name, value in settings.items()]

@@ -1,0 +1,82 @@
+"""`flipbook train`: from records to a tuned model, and to what can be claimed of it.
+
+[config.yaml] flags -> run folder, scores.json, predictions.jsonl, a table
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from flipbook.data.records import read_records
+from flipbook.evaluate.report import print_report
+from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
+from flipbook.train.arguments import Arguments
+from flipbook.train.parsing import make_parser, parse_arguments
+from flipbook.train.run import RunResult, train
+
+
+def run(words: Sequence[str]) -> None:
+    """Train, and score the result on the validation data where there is any.
+
+    Raises:
+        FlipbookError: see `flipbook.train.run.train`.
+    """
+    if {"-h", "--help"} & set(words):
+        make_parser().print_help()
+        return
+    arguments = parse_arguments(words)
+    console = Console(highlight=False, soft_wrap=True)
+    result = train(arguments, console=console)
+    if not result.is_main_process:
+        return
+    path = arguments.data.validation_data_path
+    if path is not None and arguments.training.report_num_questions > 0:
+        claim(arguments, result, [path], console=console)
+    print_places(result, console=console)
+
+
+def claim(
+    arguments: Arguments, result: RunResult, data_paths: Sequence[str], *, console: Console
+) -> None:
+    """Score the start model, the tuned model and its controls, and print the table."""
+    records = tuple(
+        record
+        for path in data_paths
+        for record in read_records(path, image_folder=arguments.data.image_folder).records
+    )
+    clips, stills = split_still_images(records)
+    scores = evaluate_model(
+        clips,
+        tuned=str(result.model_folder),
+        untuned=arguments.model.model_name_or_path,
+        output_folder=result.run_folder,
+        still_image_records=stills,
+        settings=EvaluationSettings(
+            batch_size=arguments.training.per_device_eval_batch_size,
+            max_new_tokens=arguments.training.max_new_tokens,
+            max_questions=arguments.training.report_num_questions,
+            show_progress=console.is_terminal,
+        ),
+        data_files=data_paths,
+        provenance={"seed": arguments.training.seed},
+    )
+    print_report(scores, console=console)
+
+
+def print_places(result: RunResult, *, console: Console) -> None:
+    """Tell where everything is, and what to try next."""
+    places = {
+        "the tuned model": result.model_folder,
+        "scores": result.run_folder / "scores.json",
+        "every answer": result.run_folder / "predictions.jsonl",
+        "log": result.run_folder / "log.jsonl",
+        "curves (tensorboard --logdir)": result.run_folder / "tensorboard",
+        "configuration": result.run_folder / "config.yaml",
+    }
+    console.print("\nWhere everything is:")
+    for name, path in places.items():
+        if Path(path).exists():
+            console.print(f"  {name:<30} {path}", markup=False)

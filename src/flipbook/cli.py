@@ -1,0 +1,97 @@
+"""Which command did the user call?
+
+    words -> one function of `apps/`; errors -> one line on stderr and an exit code
+
+This is the border: here an error raised on purpose becomes a message. Exit codes: 0 done, 1 a
+mistake of ours (with a traceback), 2 something the user can mend, 130 stopped from the keyboard.
+
+To add a command: a module of `apps/` with `add_arguments(parser)` and `run(args)`, and one line in
+`COMMANDS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from flipbook.errors import ArgumentError, FlipbookError, did_you_mean
+
+COMMANDS = {
+    "train": "fine-tune a FastVLM on videos and images",
+    "evaluate": "score a model on records, with controls",
+    "chat": "ask a model about a video",
+    "quickstart": "make clips, tune the embedded model on them, and score it",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise ArgumentError(f"{message}. See `{self.prog} --help`.")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Return the exit code of a command line, after running it."""
+    words = list(sys.argv[1:] if words is None else words)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    _quieten()
+    try:
+        _dispatch(words)
+    except FlipbookError as error:
+        if debug:
+            raise
+        print(f"flipbook: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("flipbook: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _dispatch(words: list[str]) -> None:
+    if not words or words[0] in ("-h", "--help"):
+        print(_help())
+        return
+    if words[0] == "--version":
+        from flipbook import __version__
+
+        print(f"flipbook {__version__}")
+        return
+    name = words.pop(0)
+    if name not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        raise ArgumentError(
+            f"Unknown command {name!r}.{did_you_mean(name, COMMANDS)} Commands: {known}."
+        )
+    module = importlib.import_module(f"flipbook.apps.{name}")
+    if name == "train":  # its parser is made from the argument dataclasses
+        module.run(words)
+        return
+    parser = _Parser(prog=f"flipbook {name}", description=COMMANDS[name], allow_abbrev=False)
+    module.add_arguments(parser)
+    module.run(parser.parse_args(words))
+
+
+def _help() -> str:
+    lines = [f"  {name:<11} {about}" for name, about in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: flipbook COMMAND [--flag value ...] [--debug]",
+            "",
+            *lines,
+            "",
+            "`flipbook COMMAND --help` lists the flags; --debug shows where an error came from.",
+        ]
+    )
+
+
+def _quieten() -> None:
+    """Let our own words stand out among those of the libraries."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")

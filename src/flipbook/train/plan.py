@@ -1,0 +1,89 @@
+"""What will this run do, and does it fit?
+
+data check, model, arguments -> the lines that are printed before the first step
+"""
+
+from __future__ import annotations
+
+import math
+
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+from flipbook.data.batch import DataModule
+from flipbook.data.dataset import LazySupervisedDataset
+from flipbook.model.tuning import part_sizes
+from flipbook.train.arguments import TrainingArguments
+
+NUM_REASONS_SHOWN = 5
+
+
+def print_plan(
+    console: Console, *, model: nn.Module, data: DataModule, args: TrainingArguments
+) -> None:
+    """Show what trains, on what, how long, and the token budget of a clip."""
+    console.print(_parts_table(model))
+    dataset = data["train_dataset"]
+    console.print(_budget_line(dataset))
+    _print_data(console, "training", dataset)
+    if data["eval_dataset"] is not None:
+        _print_data(console, "validation", data["eval_dataset"])
+    console.print(_length_line(dataset, args))
+
+
+def num_optimizer_steps(num_conversations: int, args: TrainingArguments) -> int:
+    """Return how many optimizer steps a run has."""
+    if args.max_steps > 0:
+        return args.max_steps
+    batch = args.per_device_train_batch_size * args.world_size
+    batches = math.ceil(num_conversations / batch)
+    return math.ceil(
+        max(math.ceil(batches / args.gradient_accumulation_steps), 1) * args.num_train_epochs
+    )
+
+
+def _parts_table(model: nn.Module) -> Table:
+    table = Table(title="What trains", title_justify="left")
+    for heading in ("part", "weights", "trained", "precision"):
+        table.add_column(heading, justify="left" if heading in ("part", "precision") else "right")
+    for size in part_sizes(model):
+        trained = f"{size.num_trainable:,}" if size.num_trainable else "frozen"
+        table.add_row(size.part, f"{size.num_weights:,}", trained, ", ".join(size.dtypes))
+    return table
+
+
+def _budget_line(dataset: LazySupervisedDataset) -> str:
+    settings, check = dataset.settings, dataset.check
+    frames = f"{settings.num_frames} frame{'s' if settings.num_frames > 1 else ''}"
+    if settings.sampler == "fps":
+        frames = f"{settings.min_frames} to {settings.max_frames} frames"
+    per_frame = settings.tokens_per_frame
+    return (
+        f"A clip: {frames} ({settings.sampler}) of {settings.frame_size} px, {per_frame} tokens "
+        f"each. Longest conversation: {check.longest_tokens} tokens (record {check.longest_id}); "
+        f"the limit is {dataset.max_length}."
+    )
+
+
+def _print_data(console: Console, name: str, dataset: LazySupervisedDataset) -> None:
+    check = dataset.check
+    console.print(
+        f"{name}: {check.num_conversations:,} conversations, {check.total_tokens:,} tokens, of "
+        f"which {check.total_supervised_tokens:,} are learned."
+    )
+    if check.num_mismatched:
+        console.print(
+            f"  {check.num_mismatched:,} conversations would be encoded a few tokens differently "
+            "as one text; accepted."
+        )
+    if check.rejected:
+        console.print(f"  {len(check.rejected):,} records are left out (--max_bad_fraction):")
+        for error in check.rejected[:NUM_REASONS_SHOWN]:
+            console.print(f"  - {error}", markup=False)
+
+
+def _length_line(dataset: LazySupervisedDataset, args: TrainingArguments) -> str:
+    steps = num_optimizer_steps(len(dataset), args)
+    batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+    return f"{steps:,} steps of {batch} conversations, on {args.world_size} process(es)."

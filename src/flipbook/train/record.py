@@ -1,0 +1,81 @@
+"""What must a run folder tell about how it was made?
+
+Arguments -> config.yaml (gives the run again)    installed packages -> environment.json
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from flipbook.train.arguments import Arguments
+
+PACKAGES = (
+    "flipbook-vlm",
+    "torch",
+    "torchvision",
+    "transformers",
+    "timm",
+    "accelerate",
+    "peft",
+    "av",
+    "numpy",
+    "tokenizers",
+    "safetensors",
+)
+SECRETS = {"hub_token"}
+
+
+def write_arguments(run_folder: Path, arguments: Arguments) -> Path:
+    """Return the path of `config.yaml`: what was asked for and what was found for the rest.
+
+    `flipbook train config.yaml` gives the run again. Settings of the library that were left at
+    their defaults are not repeated.
+    """
+    lines: dict[str, Any] = {}
+    for part in (arguments.model, arguments.data, arguments.training):
+        for field in dataclasses.fields(part):
+            value = getattr(part, field.name)
+            own = field.name in type(part).__annotations__ or field.name in arguments.explicit
+            if field.init and own and value is not None and field.name not in SECRETS:
+                lines[field.name] = _plain(value)
+    path = run_folder / "config.yaml"
+    path.write_text(yaml.safe_dump(lines, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def write_environment(run_folder: Path) -> Path:
+    """Return the path of `environment.json`: versions and hardware."""
+    path = run_folder / "environment.json"
+    path.write_text(json.dumps(environment(), indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def environment() -> dict[str, Any]:
+    """Return the versions of what computes, and on what."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed as a package"
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "gpus": gpus,
+        "versions": versions,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return an enumeration's word; all else as it is."""
+    return getattr(value, "value", value)

@@ -1,0 +1,223 @@
+"""What does one training run do, from its arguments to its folder?
+
+Arguments -> RUN/config.yaml, environment.json, log.jsonl, tensorboard/, checkpoint-N/,
+             model/ (plain transformers loads it), adapter/ (with LoRA)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import nn
+from transformers import set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from flipbook.data.batch import DataModule, make_supervised_data_module
+from flipbook.data.dataset import clip_settings
+from flipbook.errors import ArgumentError
+from flipbook.model.checkpoint import Checkpoint, load_checkpoint
+from flipbook.model.saving import save_checkpoint
+from flipbook.model.tuning import LoraSettings, cast_frozen, choose_trainable
+from flipbook.train.arguments import Arguments, DataArguments
+from flipbook.train.plan import print_plan
+from flipbook.train.progress import ProgressCallback, Throughput
+from flipbook.train.record import write_arguments, write_environment
+from flipbook.train.trainer import FlipbookTrainer
+
+RESUME_WORDS = ("true", "latest", "auto")
+MODEL_FOLDER = "model"
+ADAPTER_FOLDER = "adapter"
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a finished run leaves.
+
+    Attributes:
+        run_folder: all of it.
+        model_folder: the tuned model; plain `transformers` loads it.
+        is_main_process: whether this process is the one that reports.
+    """
+
+    run_folder: Path
+    model_folder: Path
+    is_main_process: bool
+
+
+def train(arguments: Arguments, *, console: Console) -> RunResult:
+    """Return where the tuned model is, after training it.
+
+    Raises:
+        ArgumentError: the arguments contradict each other or the run folder is taken.
+        CheckpointError: the model cannot be loaded.
+        DataError: the data cannot be trained on.
+        TrainingError: the numbers are not sound, or nothing would train.
+    """
+    args = arguments.training
+    run_folder = Path(str(args.output_dir))
+    resume_from = _resume_from(run_folder, args.resume_from_checkpoint)
+    set_seed(args.seed)
+    checkpoint = load_checkpoint(
+        arguments.model.model_name_or_path,
+        quantize=None if arguments.model.quantize == "none" else arguments.model.quantize,
+        attn_implementation=arguments.model.attn_implementation,
+    )
+    data_args = _fit_to_checkpoint(arguments.data, checkpoint)
+    checkpoint.settings = clip_settings(data_args)
+    data = make_supervised_data_module(checkpoint.tokenizer, data_args)
+    model = _prepare_model(arguments, checkpoint)
+    is_main = args.process_index == 0
+    shown = console if is_main else None
+    if is_main:
+        print_plan(console, model=model, data=data, args=args)
+        run_folder.mkdir(parents=True, exist_ok=True)
+        write_arguments(run_folder, dataclasses.replace(arguments, data=data_args))
+        write_environment(run_folder)
+    trainer = _make_trainer(arguments, model, checkpoint, data, run_folder, shown)
+    try:
+        trainer.train(resume_from_checkpoint=resume_from)
+    finally:
+        trainer.progress.close()
+    model_folder = _save(trainer, arguments, checkpoint, run_folder)
+    _release(trainer)
+    return RunResult(run_folder, model_folder, is_main)
+
+
+def _resume_from(run_folder: Path, asked: str | None) -> str | None:
+    """Return the checkpoint to go on from; refuse to mix two runs in one folder."""
+    taken = run_folder.is_dir() and (
+        (run_folder / MODEL_FOLDER).exists() or get_last_checkpoint(str(run_folder)) is not None
+    )
+    if asked is None or asked.lower() == "false":
+        if taken:
+            raise ArgumentError(
+                f"{run_folder} already holds a run. Continue it with --resume_from_checkpoint "
+                "latest, or give another --output_dir."
+            )
+        return None
+    if asked.lower() in RESUME_WORDS:
+        return get_last_checkpoint(str(run_folder)) if taken else None
+    if not Path(asked).is_dir():
+        raise ArgumentError(
+            f"--resume_from_checkpoint {asked}: there is no such folder. Use 'latest' for the "
+            f"newest one in {run_folder}."
+        )
+    return asked
+
+
+def _fit_to_checkpoint(data_args: DataArguments, checkpoint: Checkpoint) -> DataArguments:
+    """Return the data arguments with what was left open taken from the checkpoint."""
+    saved = checkpoint.settings
+    limit = int(checkpoint.model.config.text_config.max_position_embeddings)
+    if data_args.model_max_length is not None and data_args.model_max_length > limit:
+        raise ArgumentError(
+            f"--model_max_length {data_args.model_max_length} is more than the language model "
+            f"can place ({limit} tokens)."
+        )
+    fitted = dataclasses.replace(
+        data_args,
+        frame_size=data_args.frame_size or checkpoint.frame_size,
+        image_aspect_ratio=data_args.image_aspect_ratio or checkpoint.aspect,
+        system_prompt=data_args.system_prompt
+        if data_args.system_prompt is not None or saved is None
+        else saved.system_prompt,
+        model_max_length=data_args.model_max_length or limit,
+    )
+    fitted.data_seed = data_args.data_seed
+    return fitted
+
+
+def _prepare_model(arguments: Arguments, checkpoint: Checkpoint) -> nn.Module:
+    """Return the model with what trains in float32 and what does not as asked."""
+    words, args = arguments.model, arguments.training
+    lora = None
+    if words.lora_r > 0:
+        alpha = 2.0 * words.lora_r if words.lora_alpha is None else words.lora_alpha
+        lora = LoraSettings(rank=words.lora_r, alpha=alpha, dropout=words.lora_dropout)
+    model = choose_trainable(checkpoint.model, words.train_parts, lora=lora)
+    if words.frozen_dtype == "bfloat16" or (words.frozen_dtype == "auto" and args.bf16):
+        cast_frozen(model, torch.bfloat16)
+    if args.gradient_checkpointing and "vision_tower" in words.train_parts:
+        # The library's switch does not reach into timm.
+        checkpoint.model.model.vision_tower.timm_model.set_grad_checkpointing(True)
+    return model
+
+
+def _make_trainer(
+    arguments: Arguments,
+    model: nn.Module,
+    checkpoint: Checkpoint,
+    data: DataModule,
+    run_folder: Path,
+    console: Console | None,
+) -> FlipbookTrainer:
+    args = arguments.training
+    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(run_folder / "tensorboard"))
+    show_bar = not args.disable_tqdm
+    args.disable_tqdm = True  # its bar would stand beside ours
+    throughput = Throughput()
+    progress = ProgressCallback(
+        throughput, log_file=run_folder / "log.jsonl", console=console, show_bar=show_bar
+    )
+    return FlipbookTrainer(
+        model,
+        checkpoint=checkpoint,
+        data=data,
+        args=args,
+        progress=progress,
+        train_batch_norm=arguments.model.train_batch_norm,
+    )
+
+
+def _save(
+    trainer: FlipbookTrainer, arguments: Arguments, checkpoint: Checkpoint, run_folder: Path
+) -> Path:
+    """Return the folder of the tuned model, written whole and then named."""
+    model_folder = run_folder / MODEL_FOLDER
+    trainer.accelerator.wait_for_everyone()
+    state_dict: dict[str, Any] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if trainer.args.process_index != 0:
+        trainer.accelerator.wait_for_everyone()
+        return model_folder
+    tuned: Any = trainer.accelerator.unwrap_model(trainer.model)
+    if arguments.model.lora_r > 0:
+        tuned.save_pretrained(run_folder / ADAPTER_FOLDER)
+        checkpoint.model = _merged(tuned, arguments, run_folder / ADAPTER_FOLDER)
+        save_state = None
+    else:
+        save_state = state_dict
+    staged = run_folder / f".{MODEL_FOLDER}.partial"
+    shutil.rmtree(staged, ignore_errors=True)
+    save_checkpoint(staged, checkpoint, state_dict=save_state)
+    shutil.rmtree(model_folder, ignore_errors=True)
+    staged.rename(model_folder)
+    trainer.accelerator.wait_for_everyone()
+    return model_folder
+
+
+def _merged(tuned: Any, arguments: Arguments, adapter_folder: Path) -> Any:
+    """Return the base with the adapters added to its weights."""
+    if arguments.model.quantize == "none":
+        return tuned.merge_and_unload()
+    from peft import PeftModel
+
+    base = load_checkpoint(arguments.model.model_name_or_path).model
+    return PeftModel.from_pretrained(base, str(adapter_folder)).merge_and_unload()
+
+
+def _release(trainer: FlipbookTrainer) -> None:
+    """Give back the memory of model and optimizer, and leave the process group."""
+    trainer.accelerator.free_memory()
+    trainer.model = trainer.model_wrapped = trainer.optimizer = None
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    trainer.accelerator.end_training()
