@@ -178,7 +178,7 @@ def translate_state(apple_state: dict[str, Tensor]) -> dict[str, Tensor]:
         shown = ", ".join(sorted(unknown)[:5]) + (", ..." if len(unknown) > 5 else "")
         raise CheckpointError(
             f"{len(unknown)} tensors have names that Apple's layout does not know: {shown}. "
-            "A model exported for another program (MLX, Core ML) cannot be trained: give the original."
+            "A model exported for MLX or Core ML cannot be trained: give the original."
         )
     return state
 

@@ -10,6 +10,7 @@ import logging
 from pathlib import Path
 
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from flipbook.data.conversation import FASTVLM_CHAT_TEMPLATE
 from flipbook.errors import CheckpointError
@@ -35,6 +36,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
             f"{folder}: holds no tokenizer (neither {' nor '.join(_TOKENIZER_FILES)}). Copy or "
             "download the checkpoint again."
         )
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()  # it warns that it knows no model_type of Apple's
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
@@ -43,6 +46,8 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         raise CheckpointError(
             f"{folder}: the tokenizer cannot be loaded ({error}). Copy or download it again."
         ) from error
+    finally:
+        transformers_logging.set_verbosity(verbosity)
     vocabulary = tokenizer.get_vocab()
     missing = [word for word in (END_TOKEN, PAD_TOKEN) if word not in vocabulary]
     if missing:
