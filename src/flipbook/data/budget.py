@@ -1,0 +1,67 @@
+"""Does a conversation fit into what the model may read, and if not, what would make it fit?
+
+counts of tokens, limit -> nothing, or a BudgetError with the sum and a way out
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from flipbook.errors import BudgetError
+
+STRIDE_PX = 64  # of FastVLM's tower: a frame of side S gives (S / 64) ** 2 tokens
+
+
+def check_budget(
+    *,
+    num_tokens: int,
+    num_answer_tokens: int,
+    frames_per_media: Sequence[int],
+    tokens_per_frame: int,
+    max_length: int | None,
+    record_id: str,
+) -> None:
+    """Check that a conversation is short enough.
+
+    Raises:
+        BudgetError: it is longer than `max_length`.
+    """
+    if max_length is None or num_tokens <= max_length:
+        return
+    num_frames = sum(frames_per_media)
+    num_text_tokens = num_tokens - num_frames * tokens_per_frame - num_answer_tokens
+    advice = [f"raise the limit to {num_tokens} (--model_max_length)"]
+    room = max_length - (num_tokens - num_frames * tokens_per_frame)  # for visual tokens alone
+    size = _frame_size_that_fits(room, num_frames, tokens_per_frame)
+    if size is not None:
+        advice.insert(0, f"--frame_size {size}")
+    # Fewer frames also save their line breaks, which this leaves as a margin.
+    most = _num_frames_that_fit(room, frames_per_media, tokens_per_frame)
+    if most is not None:
+        advice.insert(0, f"--num_video_frames {most}")
+    raise BudgetError(
+        record_id,
+        f"{num_frames} frames x {tokens_per_frame} + {num_text_tokens} of text + "
+        f"{num_answer_tokens} of answers = {num_tokens} tokens, and the limit is {max_length}. "
+        f"Nothing is ever cut: {', or '.join(advice)}.",
+    )
+
+
+def _num_frames_that_fit(
+    room: int, frames_per_media: Sequence[int], tokens_per_frame: int
+) -> int | None:
+    """Return the largest smaller number of frames per clip that fits, if there is one."""
+    for num_frames in range(max(frames_per_media, default=1) - 1, 0, -1):
+        needed = sum(min(count, num_frames) for count in frames_per_media) * tokens_per_frame
+        if needed <= room:
+            return num_frames
+    return None
+
+
+def _frame_size_that_fits(room: int, num_frames: int, tokens_per_frame: int) -> int | None:
+    """Return the largest smaller side in px that fits, if there is one."""
+    if num_frames == 0 or room < num_frames:
+        return None
+    size = math.isqrt(room // num_frames) * STRIDE_PX
+    return size if 0 < size < math.isqrt(tokens_per_frame) * STRIDE_PX else None

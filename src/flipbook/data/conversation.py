@@ -1,0 +1,214 @@
+"""Which tokens does the model read, and which of them does it learn?
+
+    Turns, frames per media -> input_ids (L,), labels (L,)
+
+Labels are written down beside the ids: an answer and the token that ends it, nothing else.
+
+    <|im_start|>user\\n<image>\\nWhy?<|im_end|>\\n<|im_start|>assistant\\nBecause.<|im_end|>\\n
+    ------------------------------------------------------------------+++++++++++++++++++--
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flipbook.data.budget import check_budget
+from flipbook.data.placeholders import (
+    IMAGE_TOKEN,
+    expand_frames,
+    split_placeholders,
+    text_of,
+)
+from flipbook.data.runs import write_script
+from flipbook.data.template import FASTVLM_CHAT_TEMPLATE, choose_template
+from flipbook.data.tokens import IGNORE_INDEX, count_mismatched, frame_repeats, tokenize_script
+from flipbook.data.turns import ROLES, Turn, check_turns
+from flipbook.errors import LabelError
+
+__all__ = [
+    "FASTVLM_CHAT_TEMPLATE",
+    "IGNORE_INDEX",
+    "IMAGE_TOKEN",
+    "EncodedConversation",
+    "encode_conversation",
+    "encode_prompt",
+    "preprocess_multimodal",
+]
+
+
+@dataclass(frozen=True)
+class EncodedConversation:
+    """A conversation as the model reads it.
+
+    Attributes:
+        input_ids: int64 (L,).
+        labels: int64 (L,); the ids of answers and their end tokens, `IGNORE_INDEX` elsewhere.
+        num_frames: in all its media.
+        num_mismatched_tokens: by which it differs from tokenising the whole text at once.
+    """
+
+    input_ids: Tensor
+    labels: Tensor
+    num_frames: int
+    num_mismatched_tokens: int
+
+    def __post_init__(self) -> None:
+        if self.input_ids.ndim != 1 or self.input_ids.shape != self.labels.shape:
+            raise ValueError(
+                f"input_ids {tuple(self.input_ids.shape)} and labels {tuple(self.labels.shape)} "
+                "must be of one length"
+            )
+
+
+def preprocess_multimodal(
+    sources: Sequence[Sequence[Mapping[str, Any]]], data_args: Any, *, num_frames: int
+) -> list[list[dict[str, Any]]]:
+    """Return LLaVA conversations with one `<image>` and line break for each frame of their media.
+
+    A lone placeholder goes before the words of its turn, several stay in place, and those in
+    answers are words. Nothing is changed where `data_args.is_multimodal` is false.
+
+    Args:
+        sources: conversations, each a list of `{"from": ..., "value": ...}`; never mutated.
+        data_args: any object; without `is_multimodal` it counts as true.
+        num_frames: of every `<image>` or `<video>`, 1 or more.
+    """
+    if num_frames < 1:
+        raise ValueError(f"num_frames is {num_frames}; a clip has at least one frame")
+    conversations = [[dict(turn) for turn in source] for source in sources]
+    if not getattr(data_args, "is_multimodal", True):
+        return conversations
+    for turn in (turn for conversation in conversations for turn in conversation):
+        if ROLES.get(turn["from"]) == "user":
+            parts = split_placeholders(turn["value"])
+            turn["value"] = text_of(expand_frames(parts, repeat(num_frames)))
+    return conversations
+
+
+def encode_conversation(
+    turns: Sequence[Turn],
+    *,
+    tokenizer: Any,
+    image_token_id: int,
+    frames_per_media: Sequence[int],
+    tokens_per_frame: int,
+    system_prompt: str | None = None,
+    chat_template: str | None = None,
+    max_length: int | None = None,
+    record_id: str = "",
+) -> EncodedConversation:
+    """Return the ids and labels of a conversation that ends with an answer.
+
+    Args:
+        turns: an optional system turn, then user and assistant in turns.
+        tokenizer: with the image token among its special tokens.
+        image_token_id: stands `tokens_per_frame` times for each frame, then a line break.
+        frames_per_media: of every picture and clip, in order.
+        system_prompt: used where the conversation has no system turn of its own; without either,
+            the template's default holds.
+        chat_template: in place of the tokenizer's own.
+        max_length: the most tokens it may need; a longer one is refused, never cut.
+        record_id: names the record in errors.
+
+    Raises:
+        RecordError: the turns are no conversation that can be learned from.
+        BudgetError: it needs more than `max_length` tokens.
+        LabelError: the template changes its words, or its ids differ from those of the whole text
+            by more than 5 tokens.
+        CheckpointError: the chat template cannot be used for labels.
+        ValueError: `frames_per_media` does not fit the media.
+    """
+    check_turns(turns, record_id=record_id)
+    script = write_script(
+        _with_system(turns, system_prompt),
+        tokenizer=tokenizer,
+        template=choose_template(tokenizer, chat_template),
+        frames_per_media=frames_per_media,
+        record_id=record_id,
+    )
+    ids, narrow_labels = tokenize_script(script, tokenizer=tokenizer, image_token_id=image_token_id)
+    repeats = frame_repeats(ids, image_token_id=image_token_id, tokens_per_frame=tokens_per_frame)
+    input_ids = torch.tensor(ids).repeat_interleave(repeats)  # (L,)
+    labels = torch.tensor(narrow_labels).repeat_interleave(repeats)  # (L,)
+    _check_places(input_ids, image_token_id, sum(frames_per_media) * tokens_per_frame, record_id)
+    check_budget(
+        num_tokens=len(input_ids),
+        num_answer_tokens=int((labels != IGNORE_INDEX).sum()),
+        frames_per_media=frames_per_media,
+        tokens_per_frame=tokens_per_frame,
+        max_length=max_length,
+        record_id=record_id,
+    )
+    num_mismatched = count_mismatched(
+        script, ids, tokenizer=tokenizer, image_token_id=image_token_id, record_id=record_id
+    )
+    return EncodedConversation(input_ids, labels, sum(frames_per_media), num_mismatched)
+
+
+def encode_prompt(
+    turns: Sequence[Turn],
+    *,
+    tokenizer: Any,
+    image_token_id: int,
+    frames_per_media: Sequence[int],
+    tokens_per_frame: int,
+    system_prompt: str | None = None,
+    chat_template: str | None = None,
+    max_length: int | None = None,
+    record_id: str = "",
+) -> Tensor:
+    """Return the ids of a conversation up to where the model answers its last question.
+
+    A last turn that is an answer is left out. The ids are then exactly the beginning of those that
+    `encode_conversation` gives. Arguments and errors are the same.
+
+    Returns:
+        int64 (L,).
+    """
+    if turns and turns[-1].role == "assistant":
+        turns = turns[:-1]
+    check_turns(turns, record_id=record_id, ends_with="user")
+    script = write_script(
+        _with_system(turns, system_prompt),
+        tokenizer=tokenizer,
+        template=choose_template(tokenizer, chat_template),
+        frames_per_media=frames_per_media,
+        record_id=record_id,
+    )
+    ids, _ = tokenize_script(script, tokenizer=tokenizer, image_token_id=image_token_id)
+    repeats = frame_repeats(ids, image_token_id=image_token_id, tokens_per_frame=tokens_per_frame)
+    input_ids = torch.tensor(ids).repeat_interleave(repeats)  # (L,)
+    _check_places(input_ids, image_token_id, sum(frames_per_media) * tokens_per_frame, record_id)
+    check_budget(
+        num_tokens=len(input_ids),
+        num_answer_tokens=0,
+        frames_per_media=frames_per_media,
+        tokens_per_frame=tokens_per_frame,
+        max_length=max_length,
+        record_id=record_id,
+    )
+    return input_ids
+
+
+def _with_system(turns: Sequence[Turn], system_prompt: str | None) -> tuple[Turn, ...]:
+    if system_prompt is None or turns[0].role == "system":
+        return tuple(turns)
+    return (Turn("system", (system_prompt,)), *turns)
+
+
+def _check_places(
+    input_ids: Tensor, image_token_id: int, num_expected: int, record_id: str
+) -> None:
+    num_places = int((input_ids == image_token_id).sum())
+    if num_places != num_expected:
+        raise LabelError(
+            record_id,
+            f"{num_places} visual tokens where the frames give {num_expected}; the chat template "
+            "adds or drops image tokens. Use FastVLM's own template.",
+        )

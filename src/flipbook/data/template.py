@@ -1,0 +1,232 @@
+"""Which words of a rendered conversation come from the chat template, and which from the turns?
+
+    roles -> Skeleton: segments around the contents of the turns
+    "<|im_start|>user\\n" + content + "<|im_end|>\\n<|im_start|>assistant\\n" + content + ...
+
+The template is rendered with a mark in place of each turn's content and cut at the marks. So its
+special tokens are told from those that a user typed, and every token is known to be the template's,
+a question's or an answer's before anything is tokenised.
+
+A template is used for labels only if every content comes out once and in order, an answer begins
+where the generation prompt ends (but for spaces), and a special token ends it. Of the templates in
+circulation one fails: that of the community's FastVLM conversions drops plain strings and renders
+`assistant\\n\\nA cat.` where it prompts with `assistant\\n`. A checkpoint that carries such a
+template, or none, is read with FastVLM's own, `FASTVLM_CHAT_TEMPLATE`, if its vocabulary has the
+ChatML tokens, and is refused otherwise. A template that was named explicitly is never replaced.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import TemplateError
+
+from flipbook.data.turns import Role
+from flipbook.errors import CheckpointError
+
+# `qwen_2` of the FastVLM code: ChatML with a default system turn; a picture is `<image>\n`.
+FASTVLM_CHAT_TEMPLATE = """\
+{%- for message in messages -%}
+{%- if loop.first and message['role'] != 'system' -%}
+{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}
+{%- endif -%}
+{{- '<|im_start|>' + message['role'] + '\\n' -}}
+{%- if message['content'] is string -%}
+{{- message['content'] -}}
+{%- else -%}
+{%- for part in message['content'] -%}
+{%- if part['type'] == 'text' -%}
+{{- part['text'] -}}
+{%- elif part['type'] == 'image' -%}
+{{- '<image>\\n' -}}
+{%- else -%}
+{{- raise_exception('a ' + part['type'] + ' has no place here: give one image per frame') -}}
+{%- endif -%}
+{%- endfor -%}
+{%- endif -%}
+{{- '<|im_end|>\\n' -}}
+{%- endfor -%}
+{%- if add_generation_prompt -%}
+{{- '<|im_start|>assistant\\n' -}}
+{%- endif -%}
+"""
+
+_CHATML_TOKENS = ("<|im_start|>", "<|im_end|>")
+_PROBE_ROLES: tuple[Role, ...] = ("user", "assistant", "user", "assistant")
+_logger = logging.getLogger("flipbook")
+
+
+class TemplateMisfitError(Exception):
+    """Labels cannot be made with a template; the message says why, without naming a record."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A chat template, and whether it wants contents as typed parts instead of strings."""
+
+    text: str
+    wants_parts: bool
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """What a template writes around the contents of turns.
+
+    Attributes:
+        segments: the template's text before each content, and after the last.
+        leads: for each turn, the spaces between the generation prompt and the answer. The model
+            writes them, so they belong to the answer; empty for other turns.
+    """
+
+    segments: tuple[str, ...]
+    leads: tuple[str, ...]
+
+
+def render(
+    tokenizer: Any,
+    template: Template,
+    turns: Sequence[tuple[Role, str]],
+    *,
+    with_prompt: bool = False,
+) -> str:
+    """Return what the template makes of roles and contents.
+
+    Raises:
+        TemplateMisfitError: the template refuses them.
+    """
+    messages = [
+        {
+            "role": role,
+            "content": [{"type": "text", "text": text}] if template.wants_parts else text,
+        }
+        for role, text in turns
+    ]
+    try:
+        rendered = tokenizer.apply_chat_template(
+            messages,
+            chat_template=template.text,
+            tokenize=False,
+            add_generation_prompt=with_prompt,
+        )
+    except (TemplateError, TypeError) as error:
+        raise TemplateMisfitError(f"it refuses the conversation ({error})") from error
+    return str(rendered)
+
+
+@lru_cache(maxsize=64)
+def choose_template(tokenizer: Any, chat_template: str | None) -> Template:
+    """Return the template to use: the one that is named, else the tokenizer's, else FastVLM's.
+
+    Raises:
+        CheckpointError: labels cannot be made with it, and FastVLM's own may not replace it.
+    """
+    text = chat_template if chat_template is not None else _template_of(tokenizer)
+    reason = "it has none"
+    if text is not None:
+        usable, reason = _fit(tokenizer, text)
+        if usable is not None:
+            return usable
+    if chat_template is not None:
+        raise CheckpointError(
+            f"the chat template cannot be used for training: {reason}. Name another one."
+        )
+    vocabulary = tokenizer.get_vocab()
+    if not all(token in vocabulary for token in _CHATML_TOKENS):
+        raise CheckpointError(
+            f"the chat template of the checkpoint cannot be used for training: {reason}. "
+            "FastVLM's own cannot replace it, because the tokenizer does not know "
+            f"{' and '.join(_CHATML_TOKENS)}. Use the original checkpoint's tokenizer files."
+        )
+    _logger.warning("chat template replaced by FastVLM's own: %s", reason)
+    return Template(FASTVLM_CHAT_TEMPLATE, wants_parts=False)
+
+
+@lru_cache(maxsize=1024)
+def skeleton_of(tokenizer: Any, template: Template, roles: tuple[Role, ...]) -> Skeleton:
+    """Return the skeleton of conversations in which these roles speak.
+
+    Raises:
+        TemplateMisfitError: an answer's tokens cannot be told from the template's.
+    """
+    marks = [f"\ue000Mark{number}\ue001" for number in range(len(roles))]
+    turns = list(zip(roles, marks, strict=True))
+    whole = render(tokenizer, template, turns)
+    segments = []
+    position = 0
+    for role, mark in turns:
+        start = whole.find(mark, position)
+        if start < 0 or whole.count(mark) != 1:
+            raise TemplateMisfitError(f"it drops, repeats or changes the words of a {role} turn")
+        segments.append(whole[position:start])
+        position = start + len(mark)
+    segments.append(whole[position:])
+    leads = [""] * len(roles)
+    for number, role in enumerate(roles):
+        if role == "assistant":
+            prompt = render(tokenizer, template, turns[:number], with_prompt=True)
+            leads[number] = _lead(whole[: whole.index(marks[number])], prompt)
+            segments[number] = segments[number].removesuffix(leads[number])
+            split_end(segments[number + 1], special_pattern(tokenizer))
+    return Skeleton(tuple(segments), tuple(leads))
+
+
+def split_end(segment: str, pattern: re.Pattern[str]) -> tuple[str, str]:
+    """Return what closes an answer, up to and with its end token, and what is left of a segment.
+
+    Raises:
+        TemplateMisfitError: no special token ends the answer.
+    """
+    end = pattern.search(segment)
+    if end is None or segment[: end.start()].strip():
+        raise TemplateMisfitError(f"no special token ends an answer, which {segment!r} follows")
+    return segment[: end.end()], segment[end.end() :]
+
+
+def special_pattern(tokenizer: Any) -> re.Pattern[str]:
+    """Return a pattern that finds every token which a tokenizer takes out of text as a whole."""
+    return _special_pattern(tokenizer, len(tokenizer))
+
+
+@lru_cache(maxsize=64)
+def _special_pattern(tokenizer: Any, _num_tokens: int) -> re.Pattern[str]:
+    contents = [token.content for token in tokenizer.added_tokens_decoder.values()]
+    if not contents:
+        raise CheckpointError(
+            "the tokenizer has no special tokens, so no answer can end. "
+            "Use the original checkpoint's tokenizer files."
+        )
+    return re.compile("|".join(re.escape(text) for text in sorted(contents, key=len, reverse=True)))
+
+
+def _template_of(tokenizer: Any) -> str | None:
+    if tokenizer.chat_template is None:
+        return None
+    return str(tokenizer.get_chat_template())
+
+
+def _fit(tokenizer: Any, text: str) -> tuple[Template | None, str]:
+    """Return the template with the form of content that suits it, or why none does."""
+    reason = ""
+    for wants_parts in (False, True):
+        template = Template(text, wants_parts)
+        try:
+            skeleton_of(tokenizer, template, _PROBE_ROLES)
+        except TemplateMisfitError as error:
+            reason = str(error)
+        else:
+            return template, ""
+    return None, reason
+
+
+def _lead(before_answer: str, prompt: str) -> str:
+    lead = before_answer[len(prompt) :]
+    if not before_answer.startswith(prompt) or lead.strip(" "):
+        raise TemplateMisfitError(
+            f"it prompts with {prompt[-20:]!r} but writes {before_answer[-20:]!r} before an answer"
+        )
+    return lead

@@ -1,0 +1,137 @@
+"""Which ids do the pieces of a conversation become, and does the whole text agree?
+
+    Script -> ids, labels with one id per frame -> input_ids (L,), labels (L,)
+
+A text that a user typed never becomes a special token here. As a check, the whole text is
+tokenised once more in one go; only where an answer begins may the two differ, because a tokenizer
+would join the line break of the template with those of the answer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+from itertools import takewhile
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from flipbook.data.placeholders import IMAGE_TOKEN
+from flipbook.data.runs import Content, Script, pieces_of, text_of_script
+from flipbook.data.template import special_pattern
+from flipbook.errors import CheckpointError, LabelError
+
+IGNORE_INDEX = -100  # of torch's cross-entropy
+MAX_MISMATCHED_TOKENS = 5
+
+
+def tokenize_script(
+    script: Script, *, tokenizer: Any, image_token_id: int
+) -> tuple[list[int], list[int]]:
+    """Return ids and labels, with one id for each frame.
+
+    Raises:
+        CheckpointError: `image_token_id` is not the tokenizer's `<image>`.
+    """
+    if tokenizer.convert_tokens_to_ids(IMAGE_TOKEN) != image_token_id:
+        raise CheckpointError(
+            f"the tokenizer does not give {IMAGE_TOKEN} the id {image_token_id}. "
+            "Load the tokenizer with its own checkpoint."
+        )
+    pieces = pieces_of(script, special_pattern(tokenizer))
+    texts = [piece.text for piece in pieces if not piece.is_token]
+    ids_of_texts = iter(_tokenize_literally(texts, tokenizer, image_token_id))
+    ids: list[int] = []
+    labels: list[int] = []
+    for piece in pieces:
+        new = next(ids_of_texts) if not piece.is_token else [_id_of(tokenizer, piece.text)]
+        ids += new
+        labels += new if piece.is_answer else [IGNORE_INDEX] * len(new)
+    return ids, labels
+
+
+def frame_repeats(ids: Sequence[int], *, image_token_id: int, tokens_per_frame: int) -> Tensor:
+    """Return how often each id is to stand: that of a frame once per token, others once.
+
+    Returns:
+        int64, one entry per id.
+    """
+    is_frame = torch.tensor(ids) == image_token_id
+    return torch.where(is_frame, tokens_per_frame, 1)
+
+
+def count_mismatched(
+    script: Script, ids: Sequence[int], *, tokenizer: Any, image_token_id: int, record_id: str
+) -> int:
+    """Return by how many tokens ids differ from those of the whole text tokenised in one go.
+
+    Where a user typed a special token, both sides are tokenised again with a space in it.
+
+    Raises:
+        LabelError: by more than 5.
+    """
+    harmless = _without_typed_tokens(script, special_pattern(tokenizer))
+    if harmless is not script:
+        ids, _ = tokenize_script(harmless, tokenizer=tokenizer, image_token_id=image_token_id)
+    whole = tokenizer(text_of_script(harmless), add_special_tokens=False, verbose=False)
+    num_mismatched = num_different(ids, whole["input_ids"])
+    if num_mismatched > MAX_MISMATCHED_TOKENS:
+        raise LabelError(
+            record_id,
+            f"{num_mismatched} tokens differ between training and the whole text, and "
+            f"{MAX_MISMATCHED_TOKENS} may. Remove line breaks and spaces at the beginning of its "
+            "answers.",
+        )
+    return num_mismatched
+
+
+def num_different(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return how many tokens differ; a place where lengths differ counts for the difference."""
+    if list(first) == list(second):
+        return 0
+    same_start = sum(1 for _ in takewhile(_are_equal, zip(first, second, strict=False)))
+    matcher = SequenceMatcher(None, first[same_start:], second[same_start:], autojunk=False)
+    return sum(
+        max(1, abs((end - start) - (end_2 - start_2)))
+        for change, start, end, start_2, end_2 in matcher.get_opcodes()
+        if change != "equal"
+    )
+
+
+def _tokenize_literally(texts: list[str], tokenizer: Any, image_token_id: int) -> list[list[int]]:
+    """Return the ids of texts in which no special token is recognised."""
+    if not texts:
+        return []
+    encoded: list[list[int]] = tokenizer(
+        texts, add_special_tokens=False, split_special_tokens=True, verbose=False
+    )["input_ids"]
+    for number, ids in enumerate(encoded):
+        if image_token_id in ids:  # the tokenizer holds `<image>` for an ordinary word
+            halves = texts[number].replace(IMAGE_TOKEN, "<\0image>").split("\0")
+            nested = tokenizer(halves, add_special_tokens=False, split_special_tokens=True)
+            encoded[number] = [token_id for half in nested["input_ids"] for token_id in half]
+    return encoded
+
+
+def _without_typed_tokens(script: Script, pattern: re.Pattern[str]) -> Script:
+    contents: list[Content] = []
+    for content in script.contents:
+        contents.append(tuple(_spaced(part, pattern) for part in content))
+    unchanged = tuple(contents) == script.contents
+    return script if unchanged else script._replace(contents=tuple(contents))
+
+
+def _spaced(part: Any, pattern: re.Pattern[str]) -> Any:
+    if not isinstance(part, str):
+        return part
+    return pattern.sub(lambda match: f"{match[0][:1]} {match[0][1:]}", part)
+
+
+def _id_of(tokenizer: Any, token: str) -> int:
+    return int(tokenizer.convert_tokens_to_ids(token))
+
+
+def _are_equal(pair: tuple[int, int]) -> bool:
+    return pair[0] == pair[1]
