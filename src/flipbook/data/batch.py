@@ -93,7 +93,9 @@ def _pad(rows: list[Tensor], value: int) -> Tensor:
 class DataModuleSettings(DataSettings, Protocol):
     """`DataSettings`, and which files to read."""
 
-    data_path: str | list[str]
+    @property
+    def data_path(self) -> str | list[str]: ...
+
     validation_data_path: str | None
 
 

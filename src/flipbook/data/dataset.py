@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from flipbook.data.conversation import (
@@ -123,7 +124,8 @@ class LazySupervisedDataset(Dataset[Sample]):
         self._data_args = data_args
         self._image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
         # In shared memory, so that workers that outlive an epoch see the next one.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch: Tensor = torch.zeros((), dtype=torch.int64)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
         paths = [data_path] if isinstance(data_path, str) else list(data_path)
         records, rejected = _read_all(paths, data_args.image_folder)
         self.num_tokens: list[int] = []

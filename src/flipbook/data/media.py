@@ -73,9 +73,11 @@ def expected_frames(media: Sequence[Media], settings: ClipSettings) -> tuple[int
         if item.kind == "image":
             counts.append(1)
         elif settings.sampler == "fps":
+            video = probe(item.path)
             counts.append(
                 num_frames_at_rate(
-                    probe(item.path).duration_s,
+                    video.duration_s,
+                    video.num_frames,
                     frames_per_s=settings.frames_per_s,
                     min_frames=settings.min_frames,
                     max_frames=settings.max_frames,

@@ -148,6 +148,6 @@ def touch_vision(model: nn.Module, *, frame_size: int) -> Tensor:
     blank = torch.zeros(
         1, 3, frame_size, frame_size, dtype=tower_dtype(model), device=weight.device
     )
-    inner = getattr(model, "module", model)
+    inner: Any = getattr(model, "module", model)
     features: Tensor = inner.get_image_features(pixel_values=blank).pooler_output  # (1, P, D)
     return features.float().sum() * 0.0

@@ -117,7 +117,7 @@ def _with_lora(model: nn.Module, parts: tuple[str, ...], lora: LoraSettings) -> 
 
     config = LoraConfig(
         r=lora.rank,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]
+        lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=LORA_TARGETS,
         modules_to_save=[MODULE_OF_PART[part] for part in parts if part in MODULE_OF_PART],

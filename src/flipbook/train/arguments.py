@@ -146,10 +146,10 @@ class TrainingArguments(transformers.TrainingArguments):
     logging_nan_inf_filter: bool = field(
         default=False, metadata={"help": "Must stay off: it would log a NaN loss as 0."}
     )
-    report_to: str = field(  # type: ignore[assignment]
+    report_to: str = field(
         default="tensorboard", metadata={"help": "Where curves go, besides log.jsonl."}
     )
-    save_strategy: str = field(  # type: ignore[assignment]
+    save_strategy: str = field(
         default="epoch", metadata={"help": "When checkpoints are written: no, steps or epoch."}
     )
     save_total_limit: int | None = field(
@@ -184,7 +184,7 @@ class TrainingArguments(transformers.TrainingArguments):
         _refuse_unsupported(self)
         if self.dataloader_num_workers == 0:
             self.dataloader_persistent_workers = False
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[no-untyped-call]
         self._n_gpu = min(self.n_gpu, 1)  # several GPUs are used by several processes (torchrun)
 
     @property

@@ -36,7 +36,7 @@ class Parser(HfArgumentParser):
 def make_parser() -> Parser:
     """Return the parser of `flipbook train`."""
     return Parser(
-        (ModelArguments, DataArguments, TrainingArguments),
+        (ModelArguments, DataArguments, TrainingArguments),  # type: ignore[arg-type]
         prog="flipbook train [config.yaml]",
         description="Fine-tune a FastVLM on videos and images.",
         allow_abbrev=False,

@@ -35,12 +35,11 @@ def print_plan(
 def num_optimizer_steps(num_conversations: int, args: TrainingArguments) -> int:
     """Return how many optimizer steps a run has."""
     if args.max_steps > 0:
-        return args.max_steps
+        return int(args.max_steps)
     batch = args.per_device_train_batch_size * args.world_size
     batches = math.ceil(num_conversations / batch)
-    return math.ceil(
-        max(math.ceil(batches / args.gradient_accumulation_steps), 1) * args.num_train_epochs
-    )
+    steps_per_epoch = max(math.ceil(batches / args.gradient_accumulation_steps), 1)
+    return math.ceil(steps_per_epoch * float(args.num_train_epochs))
 
 
 def _parts_table(model: nn.Module) -> Table:

@@ -94,7 +94,7 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
 def _resume_from(run_folder: Path, asked: str | None) -> str | None:
     """Return the checkpoint to go on from; refuse to mix two runs in one folder."""
     taken = run_folder.is_dir() and (
-        (run_folder / MODEL_FOLDER).exists() or get_last_checkpoint(str(run_folder)) is not None
+        (run_folder / MODEL_FOLDER).exists() or _newest_checkpoint(run_folder) is not None
     )
     if asked is None or asked.lower() == "false":
         if taken:
@@ -104,7 +104,7 @@ def _resume_from(run_folder: Path, asked: str | None) -> str | None:
             )
         return None
     if asked.lower() in RESUME_WORDS:
-        return get_last_checkpoint(str(run_folder)) if taken else None
+        return _newest_checkpoint(run_folder) if taken else None
     if not Path(asked).is_dir():
         raise ArgumentError(
             f"--resume_from_checkpoint {asked}: there is no such folder. Use 'latest' for the "
@@ -113,10 +113,16 @@ def _resume_from(run_folder: Path, asked: str | None) -> str | None:
     return asked
 
 
+def _newest_checkpoint(run_folder: Path) -> str | None:
+    newest: str | None = get_last_checkpoint(str(run_folder))  # type: ignore[no-untyped-call]
+    return newest
+
+
 def _fit_to_checkpoint(data_args: DataArguments, checkpoint: Checkpoint) -> DataArguments:
     """Return the data arguments with what was left open taken from the checkpoint."""
     saved = checkpoint.settings
-    limit = int(checkpoint.model.config.text_config.max_position_embeddings)
+    text_config: Any = checkpoint.model.config.text_config
+    limit = int(text_config.max_position_embeddings)
     if data_args.model_max_length is not None and data_args.model_max_length > limit:
         raise ArgumentError(
             f"--model_max_length {data_args.model_max_length} is more than the language model "
@@ -216,7 +222,7 @@ def _merged(tuned: Any, arguments: Arguments, adapter_folder: Path) -> Any:
 def _release(trainer: FlipbookTrainer) -> None:
     """Give back the memory of model and optimizer, and leave the process group."""
     trainer.accelerator.free_memory()
-    trainer.model = trainer.model_wrapped = trainer.optimizer = None
+    trainer.model = trainer.model_wrapped = trainer.optimizer = None  # type: ignore[assignment]
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

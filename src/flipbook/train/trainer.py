@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
-from transformers import Trainer
+from transformers import PrinterCallback, Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from flipbook.data.batch import DataModule
@@ -64,14 +64,16 @@ class FlipbookTrainer(Trainer):
             callbacks=[progress],
             train_dataset=data["train_dataset"],
             eval_dataset=data["eval_dataset"],
-            data_collator=data["data_collator"],
+            data_collator=data["data_collator"],  # type: ignore[arg-type]  # a TypedDict
         )
+        self.arguments = args
         self.checkpoint = checkpoint
         self.progress = progress
+        self.remove_callback(PrinterCallback)  # the progress callback shows the log
         self.loss_is_scaled_for_ga = True  # supervised_loss divides by the tokens of the whole step
         self.model_accepts_loss_kwargs = True
         self._train_batch_norm = train_batch_norm
-        self._frame_size = data["train_dataset"].settings.frame_size
+        self._settings = data["train_dataset"].settings
         self._vision_trains = any(
             p.requires_grad and any(prefix in name for prefix in VISION_PREFIXES)
             for name, p in model.named_parameters()
@@ -103,7 +105,7 @@ class FlipbookTrainer(Trainer):
         if not torch.isfinite(loss):
             raise TrainingError(_not_finite("loss", self.state.global_step, inputs["record_ids"]))
         if self._vision_trains and model.training and inputs.get("frames") is None:
-            loss = loss + touch_vision(model, frame_size=self._frame_size)
+            loss = loss + touch_vision(model, frame_size=self._settings.frame_size)
         if model.training:
             self.progress.throughput.add(
                 num_samples=len(inputs["record_ids"]) * self.args.world_size,
@@ -136,15 +138,21 @@ class FlipbookTrainer(Trainer):
         return prepared
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]
         # In fp16 an infinite gradient is expected now and then: the loss scaler skips that step.
         if not self.args.fp16 and not torch.isfinite(torch.as_tensor(norm)):
             raise TrainingError(_not_finite("gradient", self.state.global_step, []))
         return norm
 
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
+        super()._save(output_dir, state_dict)  # type: ignore[no-untyped-call]
+        self._settings.save(output_dir or str(self.args.output_dir))
+
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Return the optimizer, with one learning rate for each part."""
-        target = self.model if model is None else model
+        target: Any = self.model if model is None else model
         if self.optimizer is None:
             kind, settings = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(
                 self.args, target
@@ -152,7 +160,7 @@ class FlipbookTrainer(Trainer):
             groups = parameter_groups(
                 target,
                 learning_rate=self.args.learning_rate,
-                part_learning_rates=self.args.part_learning_rates,
+                part_learning_rates=self.arguments.part_learning_rates,
                 weight_decay=self.args.weight_decay,
                 decay_names=self.get_decay_parameter_names(target),
             )
@@ -163,11 +171,12 @@ class FlipbookTrainer(Trainer):
         """Return the validation loss, and the share of questions answered right in words."""
         output = super().evaluation_loop(dataloader, *args, **kwargs)
         prefix = kwargs.get("metric_key_prefix", "eval")
-        output.metrics.update(self._answer_accuracy(self.eval_dataset, prefix))
+        dataset: Any = self.eval_dataset
+        (output.metrics or {}).update(self._answer_accuracy(dataset, prefix))
         return output
 
     def _answer_accuracy(self, dataset: LazySupervisedDataset, prefix: str) -> dict[str, float]:
-        num_answers = min(self.args.eval_num_answers, len(dataset))
+        num_answers = min(self.arguments.eval_num_answers, len(dataset))
         if num_answers == 0:
             return {}
         world_size, rank = self.args.world_size, self.args.process_index
@@ -181,7 +190,7 @@ class FlipbookTrainer(Trainer):
             image_mean=self.checkpoint.image_mean,
             image_std=self.checkpoint.image_std,
             batch_size=self.args.per_device_eval_batch_size,
-            max_new_tokens=self.args.max_new_tokens,
+            max_new_tokens=self.arguments.max_new_tokens,
         )
         num_right = sum(
             answers_match(answer, question.reference)
@@ -194,7 +203,7 @@ class FlipbookTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int] | None:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
         if self.args.train_sampling_strategy != "group_by_length":
-            return super()._get_train_sampler(dataset)  # type: ignore[no-any-return]
+            return super()._get_train_sampler(dataset)
         # Lengths are known; the library would decode every clip to find them.
         return LengthGroupedSampler(
             self.args.train_batch_size * self.args.gradient_accumulation_steps,

@@ -117,9 +117,27 @@ def fps(
     The count is rounded, never exceeds the frames there are, and is then held between `min_frames`
     and `max_frames`. First and last frame are included.
     """
-    wanted = min(round(ruler.duration_s * frames_per_s), ruler.starts.size)
-    count = max(min_frames, min(max_frames, wanted))
+    count = num_frames_at_rate(
+        ruler.duration_s,
+        ruler.starts.size,
+        frames_per_s=frames_per_s,
+        min_frames=min_frames,
+        max_frames=max_frames,
+    )
     return uniform(ruler, num_frames=count)
+
+
+def num_frames_at_rate(
+    duration_s: float,
+    num_frames: int,
+    *,
+    frames_per_s: float,
+    min_frames: int,
+    max_frames: int,
+) -> int:
+    """Return how many frames the sampler `fps` takes of a clip of `num_frames` frames."""
+    wanted = min(round(duration_s * frames_per_s), num_frames)
+    return max(min_frames, min(max_frames, wanted))
 
 
 SAMPLERS: dict[str, Sampler] = {

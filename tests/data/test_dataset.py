@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from fixtures_model import make_tokenizer
+from flipbook.data.batch import DataCollatorForSupervisedDataset, make_supervised_data_module
+from flipbook.data.conversation import IGNORE_INDEX
+from flipbook.data.dataset import LazySupervisedDataset
+from flipbook.data.generated.write import GeneratedData
+from flipbook.data.media import sample_rng
+from flipbook.errors import DataError, MediaError, RecordError
+from flipbook.train.arguments import DataArguments
+from PIL import Image
+
+
+def _arguments(**changes: Any) -> DataArguments:
+    settings: dict[str, Any] = {"num_video_frames": 4, "frame_size": 128} | changes
+    return DataArguments(**settings)
+
+
+def _manifest(folder: Path, rows: list[dict[str, Any]]) -> str:
+    path = folder / "rows.json"
+    path.write_text(json.dumps(rows))
+    return str(path)
+
+
+def _row(row_id: str, **media: Any) -> dict[str, Any]:
+    return {
+        "id": row_id,
+        **media,
+        "conversations": [
+            {"from": "human", "value": "<image>\nWhat?" if media else "What?"},
+            {"from": "gpt", "value": "That."},
+        ],
+    }
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory, generated: GeneratedData) -> str:
+    """A clip under `image`, two pictures, a text: one manifest."""
+    folder = tmp_path_factory.mktemp("mixed")
+    clip = next((generated.folder / "clips").glob("train-*.mp4"))
+    (folder / "clip.mp4").write_bytes(clip.read_bytes())
+    Image.new("RGB", (60, 40), "red").save(folder / "a.png")
+    Image.new("RGB", (40, 60), "blue").save(folder / "b.png")
+    two = _row("two", image=["a.png", "b.png"])
+    two["conversations"][0]["value"] = "<image>\n<image>\nWhich?"
+    return _manifest(folder, [_row("clip", image="clip.mp4"), two, _row("text")])
+
+
+def test_a_video_sample_has_a_feature_for_every_placeholder(mixed: str) -> None:
+    tokenizer = make_tokenizer()
+    dataset = LazySupervisedDataset(mixed, tokenizer, _arguments())
+    image_token_id = tokenizer.convert_tokens_to_ids("<image>")
+    for index, num_frames in enumerate([4, 2, 0]):
+        sample = dataset[index]
+        assert sample.frames.shape == (num_frames, 3, 128, 128)
+        assert sample.frames.dtype == torch.uint8
+        assert int((sample.input_ids == image_token_id).sum()) == num_frames * 4
+        learned = sample.labels[sample.labels != IGNORE_INDEX]
+        assert tokenizer.decode(learned) == "That.<|im_end|>"
+
+
+def test_the_check_knows_the_lengths_without_decoding(mixed: str) -> None:
+    dataset = LazySupervisedDataset(mixed, make_tokenizer(), _arguments())
+    assert dataset.num_tokens == [len(dataset[i].input_ids) for i in range(3)]
+    assert dataset.check.longest_tokens == max(dataset.num_tokens)
+    assert dataset.check.num_conversations == 3
+
+
+def test_videos_of_one_length_make_a_five_dimensional_batch(mixed: str) -> None:
+    tokenizer = make_tokenizer()
+    dataset = LazySupervisedDataset(mixed, tokenizer, _arguments())
+    batch = DataCollatorForSupervisedDataset(tokenizer)([dataset[0], dataset[0]])
+    assert batch["frames"].shape == (2, 4, 3, 128, 128)
+
+
+def test_images_videos_and_texts_stand_in_one_batch(mixed: str) -> None:
+    tokenizer = make_tokenizer()
+    dataset = LazySupervisedDataset(mixed, tokenizer, _arguments())
+    samples = [dataset[2], dataset[1], dataset[0]]
+    batch = DataCollatorForSupervisedDataset(tokenizer)(samples)
+    assert batch["frames"].shape == (6, 3, 128, 128)
+    assert torch.equal(batch["frames"], torch.cat([s.frames for s in samples]))
+    assert batch["num_frames"] == [0, 2, 4]
+    for row, sample in enumerate(samples):
+        length = len(sample.input_ids)
+        assert torch.equal(batch["input_ids"][row, :length], sample.input_ids)
+        assert batch["attention_mask"][row].sum() == length
+        assert (batch["labels"][row, length:] == IGNORE_INDEX).all()
+
+
+def test_a_batch_of_texts_has_no_frames(mixed: str) -> None:
+    tokenizer = make_tokenizer()
+    dataset = LazySupervisedDataset(mixed, tokenizer, _arguments())
+    assert "frames" not in DataCollatorForSupervisedDataset(tokenizer)([dataset[2]])
+
+
+def test_a_broken_video_is_an_error_with_its_name_and_no_other_sample(tmp_path: Path) -> None:
+    (tmp_path / "broken.mp4").write_bytes(b"this is no video" * 100)
+    tokenizer = make_tokenizer()
+    manifest = _manifest(tmp_path, [_row("good"), _row("bad", video="broken.mp4")])
+    dataset = LazySupervisedDataset(manifest, tokenizer, _arguments())
+    with pytest.raises(MediaError, match=r"broken\.mp4"):
+        dataset[1]
+    good, bad = dataset.__getitems__([0, 1])
+    assert good.record_id == "good"  # type: ignore[union-attr]
+    assert isinstance(bad, MediaError)
+    batch = DataCollatorForSupervisedDataset(tokenizer)([good, bad])
+    assert batch == {"error": bad}
+
+
+def test_over_long_records_are_refused_with_their_budget(mixed: str) -> None:
+    arguments = _arguments(model_max_length=40, max_bad_fraction=0.9)
+    dataset = LazySupervisedDataset(mixed, make_tokenizer(), _arguments(model_max_length=4000))
+    assert len(dataset) == 3
+    with pytest.raises(DataError, match=r"record clip: .*tokens"):
+        LazySupervisedDataset(mixed, make_tokenizer(), _arguments(model_max_length=60))
+    with pytest.raises(DataError, match="no record can be trained on"):
+        LazySupervisedDataset(mixed, make_tokenizer(), arguments)
+
+
+def test_rejections_within_the_allowed_share_are_kept_and_counted(tmp_path: Path) -> None:
+    manifest = _manifest(tmp_path, [_row("good"), _row("gone", video="gone.mp4")])
+    with pytest.raises(DataError, match=r"1 of 2 records.*50\.0%.*\n.*gone\.mp4") as caught:
+        LazySupervisedDataset(manifest, make_tokenizer(), _arguments())
+    assert "--max_bad_fraction" in str(caught.value)
+    dataset = LazySupervisedDataset(manifest, make_tokenizer(), _arguments(max_bad_fraction=0.5))
+    assert len(dataset) == 1
+    (rejected,) = dataset.check.rejected
+    assert isinstance(rejected, RecordError)
+    assert rejected.record_id == "gone"
+
+
+def test_randomness_depends_on_seed_epoch_and_record_alone(generated: GeneratedData) -> None:
+    arguments = _arguments(frame_sampler="segments")
+    first, second = (
+        LazySupervisedDataset(str(generated.train), make_tokenizer(), arguments) for _ in range(2)
+    )
+    np.random.default_rng().random()
+    assert torch.equal(first[0].frames, second[0].frames)
+    epochs = []
+    for epoch in range(4):
+        first.set_epoch(epoch)
+        epochs.append(first[0].frames)
+    assert any(not torch.equal(epochs[0], other) for other in epochs[1:])
+    first.set_epoch(0)
+    assert torch.equal(first[0].frames, epochs[0])
+    draws = {
+        float(sample_rng(seed, epoch, name).random())
+        for seed in (0, 1)
+        for epoch in (0, 1)
+        for name in ("a", "b")
+    }
+    assert len(draws) == 8
+
+
+def test_validation_frames_do_not_move(generated: GeneratedData) -> None:
+    arguments = _arguments(frame_sampler="segments")
+    dataset = LazySupervisedDataset(
+        str(generated.train), make_tokenizer(), arguments, training=False
+    )
+    before = dataset[0].frames
+    dataset.set_epoch(3)
+    assert torch.equal(dataset[0].frames, before)
+
+
+def test_the_question_is_the_samples_own_beginning(mixed: str) -> None:
+    dataset = LazySupervisedDataset(mixed, make_tokenizer(), _arguments())
+    for index in range(3):
+        question, sample = dataset.question(index), dataset[index]
+        length = len(question.input_ids)
+        assert torch.equal(sample.input_ids[:length], question.input_ids)
+        assert (sample.labels[:length] == IGNORE_INDEX).all()
+        assert sample.labels[length] != IGNORE_INDEX
+        assert question.reference == "That."
+
+
+def test_fps_counts_are_known_before_decoding(generated: GeneratedData) -> None:
+    arguments = _arguments(frame_sampler="fps", frames_per_s=3.0, min_frames=2, max_frames=6)
+    dataset = LazySupervisedDataset(str(generated.train), make_tokenizer(), arguments)
+    assert dataset.num_tokens[0] == len(dataset[0].input_ids)
+
+
+def test_the_data_module_has_what_a_trainer_takes(generated: GeneratedData, mixed: str) -> None:
+    arguments = _arguments(data_path=[str(generated.train), mixed])
+    module = make_supervised_data_module(make_tokenizer(), arguments)
+    assert module["eval_dataset"] is None
+    assert len(module["train_dataset"]) > 3
+    arguments.validation_data_path = str(generated.validation)
+    module = make_supervised_data_module(make_tokenizer(), arguments)
+    assert module["eval_dataset"] is not None
+    assert not module["eval_dataset"].training

@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from fixtures_data import Tune
+from flipbook.data.generated.write import GeneratedData
+from flipbook.errors import ArgumentError, MediaError, TrainingError
+from flipbook.model.checkpoint import load_checkpoint
+from flipbook.train.run import RunResult
+from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText
+
+
+def _losses(result: RunResult) -> list[float]:
+    lines = [json.loads(line) for line in (result.run_folder / "log.jsonl").open()]
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def test_a_run_leaves_a_model_that_plain_transformers_loads(
+    tune: Tune, fast_vlm_folder: Path
+) -> None:
+    result = tune()
+    names = {path.name for path in result.run_folder.iterdir()}
+    assert {"config.yaml", "environment.json", "log.jsonl", "model"} <= names
+    plain, report = AutoModelForImageTextToText.from_pretrained(
+        result.model_folder, output_loading_info=True
+    )
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    assert plain.dtype == torch.float32
+    ours = load_checkpoint(result.model_folder)
+    assert ours.settings is not None
+    assert ours.settings.num_frames == 2
+
+
+def test_a_frozen_tower_is_byte_identical_afterwards(tune: Tune, fast_vlm_folder: Path) -> None:
+    before, after = _weights(fast_vlm_folder), _weights(tune().model_folder)
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert not {name for name in changed if "vision_tower" in name}
+    assert {name for name in changed if "multi_modal_projector" in name}
+    assert {name for name in changed if "language_model" in name}
+
+
+def test_a_trained_tower_moves_and_its_statistics_do_not(tune: Tune, fast_vlm_folder: Path) -> None:
+    result = tune(train_parts="vision_tower", vision_tower_learning_rate=1e-3)
+    before, after = _weights(fast_vlm_folder), _weights(result.model_folder)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all("vision_tower" in name for name in changed)
+    assert not [name for name in changed if "running_" in name]
+
+
+def test_two_runs_with_one_seed_have_the_same_losses(tune: Tune, tmp_path: Path) -> None:
+    first = tune(tmp_path / "a", max_steps=3, frame_sampler="segments")
+    second = tune(tmp_path / "b", max_steps=3, frame_sampler="segments")
+    other = tune(tmp_path / "c", max_steps=3, frame_sampler="segments", seed=5)
+    assert _losses(first) == _losses(second)
+    assert _losses(first) != _losses(other)
+
+
+def test_workers_change_nothing(tune: Tune, tmp_path: Path) -> None:
+    none = tune(tmp_path / "none", frame_sampler="segments", num_train_epochs=2, max_steps=-1)
+    two = tune(
+        tmp_path / "two",
+        frame_sampler="segments",
+        num_train_epochs=2,
+        max_steps=-1,
+        dataloader_num_workers=2,
+    )
+    assert _losses(none) == _losses(two)
+
+
+def test_accumulation_equals_a_larger_batch(tune: Tune, tmp_path: Path) -> None:
+    large = tune(tmp_path / "large", per_device_train_batch_size=4, max_steps=3)
+    small = tune(
+        tmp_path / "small",
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=4,
+        max_steps=3,
+    )
+    assert _losses(small) == pytest.approx(_losses(large), rel=1e-4)
+
+
+def test_a_resumed_run_is_the_run_that_was_not_stopped(tune: Tune, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "frame_sampler": "segments",
+        "max_steps": 6,
+        "save_strategy": "steps",
+        "save_steps": 4,
+    }
+    straight = tune(tmp_path / "straight", **settings)
+    (tmp_path / "stopped").mkdir()
+    (straight.run_folder / "checkpoint-4").rename(tmp_path / "stopped" / "checkpoint-4")
+    resumed = tune(tmp_path / "stopped", resume_from_checkpoint="latest", **settings)
+    assert _losses(resumed) == _losses(straight)[4:]
+    before, after = _weights(straight.model_folder), _weights(resumed.model_folder)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_folder_with_a_run_in_it_is_not_written_over(tune: Tune) -> None:
+    tune(max_steps=1)
+    with pytest.raises(ArgumentError, match="already holds a run.*--resume_from_checkpoint latest"):
+        tune(max_steps=1)
+    with pytest.raises(ArgumentError, match="there is no such folder"):
+        tune(max_steps=1, resume_from_checkpoint="nowhere")
+
+
+def test_lora_leaves_adapters_and_a_merged_model(tune: Tune, fast_vlm_folder: Path) -> None:
+    result = tune(lora_r=2, learning_rate=1e-2)
+    assert (result.run_folder / "adapter" / "adapter_model.safetensors").is_file()
+    before, after = _weights(fast_vlm_folder), _weights(result.model_folder)
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name for name in changed if "multi_modal_projector" in name}
+    assert {name for name in changed if "q_proj" in name}
+    assert not {name for name in changed if "vision_tower" in name or "embed_tokens" in name}
+
+
+def test_the_loss_falls_on_a_few_records(tune: Tune) -> None:
+    losses = _losses(tune(max_steps=25, learning_rate=5e-3, per_device_train_batch_size=8))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_evaluation_tells_loss_and_accuracy_in_words(tune: Tune, generated: GeneratedData) -> None:
+    result = tune(
+        validation_data_path=generated.validation,
+        eval_strategy="steps",
+        eval_steps=1,
+        save_strategy="steps",
+        save_steps=1,
+        eval_num_answers=4,
+        max_new_tokens=3,
+    )
+    lines = [json.loads(line) for line in (result.run_folder / "log.jsonl").open()]
+    evaluations = [line for line in lines if "eval_loss" in line]
+    assert len(evaluations) == 2
+    assert all(0 <= line["eval_accuracy"] <= 1 for line in evaluations)
+    trained = [line for line in lines if "loss" in line]
+    assert all(line["samples_per_s"] > 0 and line["tokens_per_s"] > 0 for line in trained)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights(
+    tune: Tune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flipbook.train import trainer
+
+    real = trainer.supervised_loss
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        result = real(*args, **kwargs)
+        return type(result)(result.loss * float("nan"), result.logits, result.targets)
+
+    monkeypatch.setattr(trainer, "supervised_loss", broken)
+    with pytest.raises(TrainingError, match=r"loss of step 1 is not finite.*Records of the batch"):
+        tune()
+
+
+def test_a_gradient_that_is_not_finite_stops_too(tune: Tune) -> None:
+    with pytest.raises(TrainingError, match="not finite"):
+        tune(max_steps=40, learning_rate=1e30, max_grad_norm=0)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_broken_video_stops_the_run_with_its_name(
+    tune: Tune, tmp_path: Path, num_workers: int
+) -> None:
+    (tmp_path / "torn.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(5000))
+    turns = [{"from": "human", "value": "<video>\nWhat?"}, {"from": "gpt", "value": "That."}]
+    row = {"id": "r", "video": "torn.mp4", "conversations": turns}
+    (tmp_path / "rows.json").write_text(json.dumps([row]))
+    with pytest.raises(MediaError, match=r"torn\.mp4"):
+        tune(data_path=tmp_path / "rows.json", dataloader_num_workers=num_workers)
+
+
+def test_a_text_only_run_trains(tune: Tune, tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "Say this."}, {"from": "gpt", "value": "That."}]
+    (tmp_path / "t.json").write_text(json.dumps([{"id": "t", "conversations": turns}]))
+    losses = _losses(tune(data_path=tmp_path / "t.json", max_steps=3))
+    assert losses[-1] < losses[0]
+
+
+def test_two_processes_with_text_on_one_and_clips_on_the_other(
+    tmp_path: Path, fast_vlm_folder: Path, generated: GeneratedData
+) -> None:
+    rows = json.loads(generated.train.read_text())[:2]
+    turns = [{"from": "human", "value": "Say this."}, {"from": "gpt", "value": "That."}]
+    texts = [{"id": f"t{i}", "conversations": turns} for i in range(2)]
+    manifest = generated.folder / "half_text.json"
+    manifest.write_text(json.dumps([rows[0], texts[0], rows[1], texts[1]]))
+    words = {
+        "model_name_or_path": fast_vlm_folder,
+        "data_path": manifest,
+        "output_dir": tmp_path / "run",
+        "num_video_frames": 2,
+        "frame_size": 128,
+        "per_device_train_batch_size": 1,
+        "max_steps": 4,
+        "logging_steps": 1,
+        "dataloader_num_workers": 0,
+        "save_strategy": "no",
+        "use_cpu": True,
+        "report_to": "none",
+    }
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += ["-m", "flipbook", "train", *(f"--{name}={value}" for name, value in words.items())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
+    assert len([line for line in lines if "loss" in line]) == 4
