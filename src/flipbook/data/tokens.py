@@ -109,7 +109,7 @@ def _tokenize_literally(texts: list[str], tokenizer: Any, image_token_id: int) -
     )["input_ids"]
     for number, ids in enumerate(encoded):
         if image_token_id in ids:  # the tokenizer holds `<image>` for an ordinary word
-            halves = texts[number].replace(IMAGE_TOKEN, "<\0image>").split("\0")
+            halves = re.split("(?<=<)(?=image>)", texts[number])
             nested = tokenizer(halves, add_special_tokens=False, split_special_tokens=True)
             encoded[number] = [token_id for half in nested["input_ids"] for token_id in half]
     return encoded

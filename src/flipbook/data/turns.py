@@ -98,6 +98,10 @@ def _check_content(turn: Turn, number: int, record_id: str) -> None:
         raise RecordError(
             record_id, f"turn {number}, an answer, holds media; answers are words only"
         )
+    if not turn.text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in turn.text):
+        raise RecordError(
+            record_id, f"turn {number} holds half of a character (a lone surrogate); mend the text"
+        )
     if turn.text.strip() or turn.media:
         return
     what = "answer" if turn.role == "assistant" else "question"
