@@ -20,8 +20,6 @@ from av.video.reformatter import Interpolation, VideoReformatter
 
 from flipbook.video.frames import content_size, square_frames
 
-_SCALER = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-
 
 @dataclass(frozen=True)
 class Turn:
@@ -99,7 +97,9 @@ def _rgb(
     height: int | None = None,
     width: int | None = None,
 ) -> torch.Tensor:
+    # Without further flags the colours are those of the ffmpeg program, to the last bit, and the
+    # conversion takes a sixth of the time.
     converted = reformatter.reformat(
-        frame, width=width, height=height, format="rgb24", interpolation=_SCALER
+        frame, width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC
     )
     return torch.from_numpy(converted.to_ndarray())  # (H, W, 3)
