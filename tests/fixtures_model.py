@@ -13,7 +13,7 @@ import pytest
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import FastVlmConfig, FastVlmForConditionalGeneration, Qwen2Tokenizer
 
-from flipbook.data.conversation import FASTVLM_CHAT_TEMPLATE
+from flipbook.data.template import FASTVLM_CHAT_TEMPLATE
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.initialise import initialise_
 from flipbook.model.saving import save_apple_checkpoint, save_checkpoint

@@ -216,7 +216,7 @@ def grow_embeddings(state: dict[str, Tensor], *, num_words: int) -> dict[str, Te
 
 
 def apple_layout(
-    config: FastVlmConfig, state: dict[str, Tensor], *, frame_size: int, aspect: str
+    config: Any, state: dict[str, Tensor], *, frame_size: int, aspect: str
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """`config.json` and tensors in Apple's layout of a model in the `fast_vlm` layout.
 

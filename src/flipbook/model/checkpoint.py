@@ -25,7 +25,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import FastVlmConfig, FastVlmForConditionalGeneration, PreTrainedTokenizerBase
+from transformers import FastVlmForConditionalGeneration
 
 from flipbook.errors import CheckpointError, did_you_mean
 from flipbook.model import apple
@@ -44,12 +44,13 @@ _logger = logging.getLogger("flipbook")
 class Checkpoint:
     """A model in memory with all that is needed to feed it and to save it again.
 
+    `model` is a `FastVlmForConditionalGeneration`, `tokenizer` a `PreTrainedTokenizerBase`.
     `settings` is None where the folder saved none; `frame_size` (px) and `aspect` are then what
     its other files say. `research_only` tells that the weights are under Apple's licence.
     """
 
-    model: FastVlmForConditionalGeneration
-    tokenizer: PreTrainedTokenizerBase
+    model: Any
+    tokenizer: Any
     settings: ClipSettings | None
     image_mean: Triple = NO_MEAN
     image_std: Triple = NO_STD
@@ -169,10 +170,10 @@ def _layout_of(
     )
 
 
-def _build(
-    folder: Path, source: Path | None, model_kwargs: dict[str, Any]
-) -> FastVlmForConditionalGeneration:
+def _build(folder: Path, source: Path | None, model_kwargs: dict[str, Any]) -> Any:
     """Model whose every tensor came from `source` or from the given `state_dict`."""
+    model: Any
+    report: dict[str, Any]
     try:
         model, report = FastVlmForConditionalGeneration.from_pretrained(
             source,
@@ -181,7 +182,9 @@ def _build(
             ignore_mismatched_sizes=True,  # so that all of them can be named at once
             local_files_only=True,
             weights_only=True,
-        )
+        )  # type: ignore[misc]
+    except torch.OutOfMemoryError:
+        raise  # the file is not to blame
     except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
         raise CheckpointError(
             f"{folder}: the weights cannot be loaded ({error}). Copy or download them again."
@@ -235,7 +238,7 @@ def _read_tensors(folder: Path) -> dict[str, Tensor]:
     return state
 
 
-def _side_of(config: FastVlmConfig) -> int:
+def _side_of(config: Any) -> int:
     """Side in px that `image_seq_length` stands for, where it stands for one."""
     tokens_per_side = math.isqrt(config.image_seq_length)
     if config.image_seq_length == MEANINGLESS_SEQ_LENGTH or tokens_per_side == 0:

@@ -47,9 +47,9 @@ def read_image_rule(folder: Path) -> ImageRule:
         if not path.is_file():
             continue
         content = read_json(path)
-        content = content if key is None else content.get(key)
-        if isinstance(content, dict):
-            return _parse(content, path)
+        rule = content if key is None else content.get(key)
+        if isinstance(rule, dict):
+            return _parse(rule, path)
     return ImageRule()
 
 
@@ -110,7 +110,7 @@ def make_processor(
         image_mean=list(mean),
         image_std=list(std),
     )
-    return LlavaProcessor(
+    return LlavaProcessor(  # type: ignore[no-untyped-call]
         image_processor=image_processor,
         tokenizer=tokenizer,
         patch_size=PX_PER_TOKEN,

@@ -43,7 +43,7 @@ def quantization_kwargs(quantize: str | None, *, compute_dtype: torch.dtype) -> 
         )
     from transformers import BitsAndBytesConfig  # noqa: PLC0415  (imports only what is needed)
 
-    config = BitsAndBytesConfig(
+    config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=quantize == "4bit",
         load_in_8bit=quantize == "8bit",
         bnb_4bit_quant_type="nf4",  # QLoRA, section 3
