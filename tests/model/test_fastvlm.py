@@ -22,9 +22,9 @@ def model() -> Any:
 
 def _batch(model: Any, num_frames: int = 2, num_rows: int = 2) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
-    image = [model.config.image_token_id] * (4 * num_frames)
+    image = torch.full((num_rows, 4 * num_frames), model.config.image_token_id)
     words = torch.randint(0, 250, (num_rows, 9), generator=generator)
-    input_ids = torch.cat([torch.tensor([image] * num_rows), words], dim=1)
+    input_ids = torch.cat([image, words], dim=1)
     labels = torch.full_like(input_ids, IGNORE_INDEX)
     labels[0, -3:] = input_ids[0, -3:]
     labels[-1, -5:-1] = input_ids[-1, -5:-1]

@@ -17,9 +17,12 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
 
+def _log(run_folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (run_folder / "log.jsonl").read_text().splitlines()]
+
+
 def _losses(result: RunResult) -> list[float]:
-    lines = [json.loads(line) for line in (result.run_folder / "log.jsonl").open()]
-    return [line["loss"] for line in lines if "loss" in line]
+    return [line["loss"] for line in _log(result.run_folder) if "loss" in line]
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -142,7 +145,7 @@ def test_evaluation_tells_loss_and_accuracy_in_words(tune: Tune, generated: Gene
         eval_num_answers=4,
         max_new_tokens=3,
     )
-    lines = [json.loads(line) for line in (result.run_folder / "log.jsonl").open()]
+    lines = _log(result.run_folder)
     evaluations = [line for line in lines if "eval_loss" in line]
     assert len(evaluations) == 2
     assert all(0 <= line["eval_accuracy"] <= 1 for line in evaluations)
@@ -217,5 +220,4 @@ def test_two_processes_with_text_on_one_and_clips_on_the_other(
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
-    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
-    assert len([line for line in lines if "loss" in line]) == 4
+    assert len([line for line in _log(tmp_path / "run") if "loss" in line]) == 4

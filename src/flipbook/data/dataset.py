@@ -24,7 +24,8 @@ from flipbook.data.conversation import (
     encode_prompt,
 )
 from flipbook.data.media import expected_frames, media_of, read_media, sample_rng
-from flipbook.data.records import Record, Turn, read_records
+from flipbook.data.records import Record, read_records
+from flipbook.data.turns import Turn
 from flipbook.data.sample import Question, Sample
 from flipbook.errors import DataError, FlipbookError, MediaError, RecordError
 from flipbook.video.settings import ClipSettings

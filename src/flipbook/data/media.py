@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flipbook.data.records import Media, Turn
+from flipbook.data.turns import Media, Turn
 from flipbook.video.decode import probe, read_clip
 from flipbook.video.frames import read_image
 from flipbook.video.sampling import num_frames_at_rate

@@ -28,7 +28,7 @@ IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", 
 # million pixels, and would need 600 MB.
 MAX_IMAGE_PIXELS = 100_000_000
 
-_IMAGE_FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "AVIF", "GIF", "PPM")
+_IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF", "GIF", "PPM")
 
 
 def is_image_file(path: str | os.PathLike[str]) -> bool:
