@@ -27,8 +27,6 @@ MEAN_AND_STD: dict[str, Any] = {"image_mean": (0.1, 0.2, 0.3), "image_std": (0.5
 class NumberTokenizer:
     """Token 7 is the word "7"; the end of a turn is 98."""
 
-    eos_token = "<|im_end|>"
-
     def get_vocab(self) -> dict[str, int]:
         return {"<|im_end|>": END_ID}
 

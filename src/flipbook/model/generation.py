@@ -25,8 +25,8 @@ from transformers import DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from flipbook.model.fastvlm import normalise_frames, tower_dtype
+from flipbook.model.words import END_TOKEN, PAD_TOKEN
 
-END_OF_TURN = "<|im_end|>"
 BATCHES_PER_WINDOW = 16  # prompts are sorted by length, and their features held, this far ahead
 PX_PER_ENCODER_CALL = 8 * 1024 * 1024  # eight frames at 1024 px: bounds the tower's activations
 FINAL_PUNCTUATION = ".!?,;:"
@@ -204,9 +204,8 @@ def _encode(
 
 def _end_ids(tokenizer: Any) -> list[int]:
     """Tokens after which an answer is over: the end of a turn, and the end of a text."""
-    names = (END_OF_TURN, tokenizer.eos_token)
     vocabulary = tokenizer.get_vocab()
-    return sorted({vocabulary[name] for name in names if name in vocabulary})
+    return [vocabulary[name] for name in (END_TOKEN, PAD_TOKEN) if name in vocabulary]
 
 
 def _greedy_tokens(

@@ -1,0 +1,45 @@
+"""Which model answers, where, and how does it see clips?
+
+name, or Checkpoint in memory  ->  Checkpoint on the fastest device  ->  its ClipSettings
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from flipbook.model.checkpoint import Checkpoint, load_checkpoint
+from flipbook.video.settings import ClipSettings
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+Source = str | Path | Checkpoint
+
+
+def open_model(source: Source, *, dtype: torch.dtype = torch.float32) -> Checkpoint:
+    """Return the model behind a name, on the accelerator where there is one.
+
+    A model that is in memory is returned as it is, where it is.
+
+    Raises:
+        CheckpointError: it cannot be loaded.
+    """
+    if isinstance(source, Checkpoint):
+        return source
+    checkpoint = load_checkpoint(source, dtype=dtype)
+    device = torch.accelerator.current_accelerator(check_available=True)
+    if device is not None:
+        checkpoint.model.to(device)
+    return checkpoint
+
+
+def settings_of(checkpoint: Checkpoint) -> ClipSettings:
+    """Return how the model was trained to see clips; the defaults at its own side if unsaved."""
+    return checkpoint.settings or ClipSettings(
+        frame_size=checkpoint.frame_size, aspect=checkpoint.aspect
+    )
+
+
+def name_of(source: Source | None) -> str | None:
+    """Return the name under which a model was given; None for none, and for one in memory."""
+    return None if source is None or isinstance(source, Checkpoint) else str(source)

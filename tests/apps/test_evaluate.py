@@ -1,0 +1,89 @@
+"""Does `flipbook evaluate` find the start model, write the report, and refuse what is bad?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from flipbook.apps.evaluate import add_arguments, base_of, report_folder, run
+from flipbook.data.generated.write import GeneratedData
+from flipbook.errors import ArgumentError, DataError
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    add_arguments(parser)
+    return parser.parse_args([*words, "--max_new_tokens", "1", "--max_questions", "3"])
+
+
+@pytest.fixture
+def run_folder(fast_vlm_folder: Path, tmp_path: Path) -> Path:
+    """A run as training leaves it: the model inside, and the name of its start."""
+    shutil.copytree(fast_vlm_folder, tmp_path / "run" / "model")
+    config = f"model_name_or_path: {fast_vlm_folder}\nlora_r: 0\n"
+    (tmp_path / "run" / "config.yaml").write_text(config, encoding="utf-8")
+    return tmp_path / "run"
+
+
+def test_a_run_is_compared_with_its_own_start(
+    run_folder: Path, generated: GeneratedData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = (str(generated.test), str(generated.images))
+    run(parsed("--model", str(run_folder), "--data_path", *data))
+    content = json.loads((run_folder / "evaluation" / "scores.json").read_text(encoding="utf-8"))
+    assert {"untuned", "tuned", "blank", "still_images_before"} <= content.keys()
+    assert set(content["provenance"]["data_files"]) == set(data)
+    assert content["provenance"]["left_out"] == []
+    text = capsys.readouterr().out
+    assert "The tuned model answers" in text
+    assert str(run_folder / "evaluation" / "scores.json") in text
+
+
+def test_a_bad_record_refuses_the_evaluation_or_is_named(
+    fast_vlm_folder: Path,
+    generated: GeneratedData,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = json.loads(generated.test.read_text(encoding="utf-8"))[:3]
+    rows[1]["video"] = "clips/missing.mp4"
+    path = generated.folder / "one_missing.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    words = ("--model", str(fast_vlm_folder), "--data_path", str(path), "--out", str(tmp_path))
+    with pytest.raises(DataError, match=r"1 of 3 records cannot be used \(33\.3%(.|\n)*missing"):
+        run(parsed(*words))
+    run(parsed(*words, "--max_bad_fraction", "0.5"))
+    assert f"left out: record {rows[1]['id']}" in capsys.readouterr().out
+    content = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert "missing.mp4" in content["provenance"]["left_out"][0]
+    assert "untuned" not in content
+
+
+def test_the_start_model_is_found_or_named(run_folder: Path, fast_vlm_folder: Path) -> None:
+    assert base_of(str(run_folder), None) == str(fast_vlm_folder)
+    assert base_of(str(run_folder), "tiny") == "tiny"
+    assert base_of(str(run_folder), "none") is None
+    assert base_of(str(fast_vlm_folder), None) is None
+
+
+def test_a_damaged_configuration_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("a: [", encoding="utf-8")
+    with pytest.raises(ArgumentError, match=r"config\.yaml: cannot be read (.|\n)*--base"):
+        base_of(str(tmp_path), None)
+
+
+def test_the_report_needs_a_folder(tmp_path: Path) -> None:
+    assert report_folder("tiny", str(tmp_path)) == tmp_path
+    assert report_folder(str(tmp_path), None) == tmp_path / "evaluation"
+    with pytest.raises(ArgumentError, match="--model tiny is no folder.*--out"):
+        report_folder("tiny", None)
+
+
+def test_numbers_below_one_are_refused(generated: GeneratedData) -> None:
+    words = parsed("--model", "m", "--data_path", str(generated.test), "--batch_size", "0")
+    with pytest.raises(ArgumentError, match="--batch_size is 0: give 1 or more"):
+        run(words)

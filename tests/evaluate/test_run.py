@@ -1,0 +1,120 @@
+"""Does one call give every row, with one model in memory at a time?"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flipbook.data.generated.write import GeneratedData
+from flipbook.data.records import Media, Record, Turn, read_records
+from flipbook.errors import DataError
+from flipbook.evaluate import loading
+from flipbook.evaluate.report import ROWS
+from flipbook.evaluate.run import (
+    EvaluationSettings,
+    evaluate_model,
+    file_sha256,
+    split_still_images,
+)
+from flipbook.model.checkpoint import Checkpoint, load_checkpoint
+
+QUICK = EvaluationSettings(max_new_tokens=1, max_questions=3, show_progress=False)
+
+
+def test_every_row_is_there_with_its_provenance(
+    fast_vlm_folder: Path, generated: GeneratedData, tmp_path: Path
+) -> None:
+    scores = evaluate_model(
+        read_records(str(generated.test)).records,
+        tuned=fast_vlm_folder,
+        untuned=fast_vlm_folder,
+        output_folder=tmp_path,
+        still_image_records=read_records(str(generated.images)).records,
+        settings=QUICK,
+        data_files=[generated.test],
+        provenance={"seed": 42},
+    )
+    assert list(scores) == list(ROWS)
+    assert scores["tuned"] == scores["untuned"]
+    content = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    told = content["provenance"]
+    digest = hashlib.sha256(generated.test.read_bytes()).hexdigest()
+    assert told["data_files"] == {str(generated.test): digest}
+    assert told["models"] == {"tuned": str(fast_vlm_folder), "untuned": str(fast_vlm_folder)}
+    assert told["clip_settings"]["num_frames"] == 4
+    assert told["generation"]["max_new_tokens"] == 1
+    assert told["seed"] == 42
+    assert "torch" in told["environment"]["versions"]
+    assert all(sum(counts.values()) <= 3 for counts in content["num_questions"].values())
+
+
+def test_models_are_in_memory_one_after_the_other(
+    fast_vlm_folder: Path,
+    generated: GeneratedData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loaded: list[weakref.ref[Any]] = []
+
+    def counted(*words: Any, **options: Any) -> Checkpoint:
+        gc.collect()
+        assert not any(model() is not None for model in loaded)
+        checkpoint = load_checkpoint(*words, **options)
+        loaded.append(weakref.ref(checkpoint.model))
+        return checkpoint
+
+    monkeypatch.setattr(loading, "load_checkpoint", counted)
+    evaluate_model(
+        read_records(str(generated.test)).records,
+        tuned=fast_vlm_folder,
+        untuned=fast_vlm_folder,
+        output_folder=tmp_path,
+        settings=QUICK,
+    )
+    assert len(loaded) == 2
+
+
+def test_a_model_in_memory_is_used_as_it_is(
+    seeing_checkpoint: Checkpoint, generated: GeneratedData, tmp_path: Path
+) -> None:
+    scores = evaluate_model(
+        read_records(str(generated.test)).records,
+        tuned=seeing_checkpoint,
+        untuned=None,
+        output_folder=tmp_path,
+        settings=QUICK,
+    )
+    assert list(scores) == ["tuned", "shuffled", "reversed", "single_frame", "blank"]
+
+
+def test_records_without_questions_are_refused(
+    seeing_checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="no question to evaluate on: add assistant turns"):
+        evaluate_model([], tuned=seeing_checkpoint, untuned=None, output_folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def record_of(*media: Media) -> Record:
+    turns = (Turn("user", (*media, "What?")), Turn("assistant", ("left",)))
+    return Record(id="a", conversations=(turns,))
+
+
+def test_still_images_are_told_from_clips() -> None:
+    clip, image = Media("video", "/a.mp4"), Media("image", "/a.png")
+    records = (record_of(clip), record_of(image), record_of(image, clip), record_of())
+    clips, stills = split_still_images(records)
+    assert clips == (records[0], records[2], records[3])
+    assert stills == (records[1],)
+    assert split_still_images(records[1:2]) == (records[1:2], ())
+
+
+def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"flipbook")
+    assert file_sha256(tmp_path / "a") == hashlib.sha256(b"flipbook").hexdigest()
