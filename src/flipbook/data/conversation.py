@@ -11,7 +11,7 @@ Labels are written down beside the ids: an answer and the token that ends it, no
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any
 
@@ -25,7 +25,7 @@ from flipbook.data.placeholders import (
     split_placeholders,
     text_of,
 )
-from flipbook.data.runs import write_script
+from flipbook.data.runs import Script, write_script
 from flipbook.data.template import FASTVLM_CHAT_TEMPLATE, choose_template
 from flipbook.data.tokens import IGNORE_INDEX, count_mismatched, frame_repeats, tokenize_script
 from flipbook.data.turns import ROLES, Turn, check_turns
@@ -125,30 +125,20 @@ def encode_conversation(
         ValueError: `frames_per_media` does not fit the media.
     """
     check_turns(turns, record_id=record_id)
-    script = write_script(
+    script, ids, encoded = _encode(
         _with_system(turns, system_prompt),
         tokenizer=tokenizer,
-        template=choose_template(tokenizer, chat_template),
-        frames_per_media=frames_per_media,
-        record_id=record_id,
-    )
-    ids, narrow_labels = tokenize_script(script, tokenizer=tokenizer, image_token_id=image_token_id)
-    repeats = frame_repeats(ids, image_token_id=image_token_id, tokens_per_frame=tokens_per_frame)
-    input_ids = torch.tensor(ids).repeat_interleave(repeats)  # (L,)
-    labels = torch.tensor(narrow_labels).repeat_interleave(repeats)  # (L,)
-    _check_places(input_ids, image_token_id, sum(frames_per_media) * tokens_per_frame, record_id)
-    check_budget(
-        num_tokens=len(input_ids),
-        num_answer_tokens=int((labels != IGNORE_INDEX).sum()),
+        image_token_id=image_token_id,
         frames_per_media=frames_per_media,
         tokens_per_frame=tokens_per_frame,
+        chat_template=chat_template,
         max_length=max_length,
         record_id=record_id,
     )
     num_mismatched = count_mismatched(
         script, ids, tokenizer=tokenizer, image_token_id=image_token_id, record_id=record_id
     )
-    return EncodedConversation(input_ids, labels, sum(frames_per_media), num_mismatched)
+    return replace(encoded, num_mismatched_tokens=num_mismatched)
 
 
 def encode_prompt(
@@ -174,41 +164,61 @@ def encode_prompt(
     if turns and turns[-1].role == "assistant":
         turns = turns[:-1]
     check_turns(turns, record_id=record_id, ends_with="user")
-    script = write_script(
+    _, _, encoded = _encode(
         _with_system(turns, system_prompt),
+        tokenizer=tokenizer,
+        image_token_id=image_token_id,
+        frames_per_media=frames_per_media,
+        tokens_per_frame=tokens_per_frame,
+        chat_template=chat_template,
+        max_length=max_length,
+        record_id=record_id,
+    )
+    return encoded.input_ids
+
+
+def _encode(
+    turns: Sequence[Turn],
+    *,
+    tokenizer: Any,
+    image_token_id: int,
+    frames_per_media: Sequence[int],
+    tokens_per_frame: int,
+    chat_template: str | None,
+    max_length: int | None,
+    record_id: str,
+) -> tuple[Script, list[int], EncodedConversation]:
+    """Return the script, its ids with one per frame, and the conversation, not yet compared."""
+    script = write_script(
+        turns,
         tokenizer=tokenizer,
         template=choose_template(tokenizer, chat_template),
         frames_per_media=frames_per_media,
         record_id=record_id,
     )
-    ids, _ = tokenize_script(script, tokenizer=tokenizer, image_token_id=image_token_id)
+    ids, labels = tokenize_script(script, tokenizer=tokenizer, image_token_id=image_token_id)
+    num_frames = sum(frames_per_media)
+    if ids.count(image_token_id) != num_frames:
+        raise LabelError(
+            record_id,
+            f"{ids.count(image_token_id)} places for {num_frames} frames; the chat template adds "
+            "or drops image tokens. Use FastVLM's own template.",
+        )
     repeats = frame_repeats(ids, image_token_id=image_token_id, tokens_per_frame=tokens_per_frame)
     input_ids = torch.tensor(ids).repeat_interleave(repeats)  # (L,)
-    _check_places(input_ids, image_token_id, sum(frames_per_media) * tokens_per_frame, record_id)
+    wide_labels = torch.tensor(labels).repeat_interleave(repeats)  # (L,)
     check_budget(
         num_tokens=len(input_ids),
-        num_answer_tokens=0,
+        num_answer_tokens=int((wide_labels != IGNORE_INDEX).sum()),
         frames_per_media=frames_per_media,
         tokens_per_frame=tokens_per_frame,
         max_length=max_length,
         record_id=record_id,
     )
-    return input_ids
+    return script, ids, EncodedConversation(input_ids, wide_labels, num_frames, 0)
 
 
 def _with_system(turns: Sequence[Turn], system_prompt: str | None) -> tuple[Turn, ...]:
     if system_prompt is None or turns[0].role == "system":
         return tuple(turns)
     return (Turn("system", (system_prompt,)), *turns)
-
-
-def _check_places(
-    input_ids: Tensor, image_token_id: int, num_expected: int, record_id: str
-) -> None:
-    num_places = int((input_ids == image_token_id).sum())
-    if num_places != num_expected:
-        raise LabelError(
-            record_id,
-            f"{num_places} visual tokens where the frames give {num_expected}; the chat template "
-            "adds or drops image tokens. Use FastVLM's own template.",
-        )

@@ -118,29 +118,32 @@ def render(
     return str(rendered)
 
 
-@lru_cache(maxsize=64)
 def choose_template(tokenizer: Any, chat_template: str | None) -> Template:
     """Return the template to use: the one that is named, else the tokenizer's, else FastVLM's.
 
     Raises:
         CheckpointError: labels cannot be made with it, and FastVLM's own may not replace it.
     """
-    text = chat_template if chat_template is not None else _template_of(tokenizer)
-    reason = "it has none"
-    if text is not None:
-        usable, reason = _fit(tokenizer, text)
-        if usable is not None:
-            return usable
     if chat_template is not None:
+        return _choose(tokenizer, chat_template, is_named=True, num_tokens=len(tokenizer))
+    text = str(tokenizer.get_chat_template()) if tokenizer.chat_template is not None else ""
+    return _choose(tokenizer, text, is_named=False, num_tokens=len(tokenizer))
+
+
+@lru_cache(maxsize=64)
+def _choose(tokenizer: Any, text: str, *, is_named: bool, num_tokens: int) -> Template:
+    usable, reason = _fit(tokenizer, text) if text else (None, "it is empty")
+    if usable is not None:
+        return usable
+    if is_named:
         raise CheckpointError(
             f"the chat template cannot be used for training: {reason}. Name another one."
         )
-    vocabulary = tokenizer.get_vocab()
-    if not all(token in vocabulary for token in _CHATML_TOKENS):
+    if not all(special_pattern(tokenizer).fullmatch(token) for token in _CHATML_TOKENS):
         raise CheckpointError(
             f"the chat template of the checkpoint cannot be used for training: {reason}. "
-            "FastVLM's own cannot replace it, because the tokenizer does not know "
-            f"{' and '.join(_CHATML_TOKENS)}. Use the original checkpoint's tokenizer files."
+            f"FastVLM's own cannot replace it: {' and '.join(_CHATML_TOKENS)} are not among the "
+            f"{num_tokens} tokens. Use the original checkpoint's tokenizer files."
         )
     _logger.warning("chat template replaced by FastVLM's own: %s", reason)
     return Template(FASTVLM_CHAT_TEMPLATE, wants_parts=False)
@@ -203,24 +206,18 @@ def _special_pattern(tokenizer: Any, _num_tokens: int) -> re.Pattern[str]:
     return re.compile("|".join(re.escape(text) for text in sorted(contents, key=len, reverse=True)))
 
 
-def _template_of(tokenizer: Any) -> str | None:
-    if tokenizer.chat_template is None:
-        return None
-    return str(tokenizer.get_chat_template())
-
-
 def _fit(tokenizer: Any, text: str) -> tuple[Template | None, str]:
     """Return the template with the form of content that suits it, or why none does."""
-    reason = ""
+    reasons = []
     for wants_parts in (False, True):
         template = Template(text, wants_parts)
         try:
             skeleton_of(tokenizer, template, _PROBE_ROLES)
         except TemplateMisfitError as error:
-            reason = str(error)
+            reasons.append(str(error))
         else:
             return template, ""
-    return None, reason
+    return None, f"with plain strings, {reasons[0]}; with typed parts, {reasons[1]}"
 
 
 def _lead(before_answer: str, prompt: str) -> str:
