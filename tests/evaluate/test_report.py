@@ -95,6 +95,7 @@ def test_the_table_tells_what_each_row_means(predictions: dict[str, list[Predict
         assert row in text
         assert meaning in text
     assert "The tuned model answers 1.00" in text
+    assert "\nAccuracy by task, still images\n" in text
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "…" not in text
 
@@ -111,8 +112,7 @@ def test_a_task_that_a_row_does_not_have_is_left_empty() -> None:
                 "tuned": [prediction("order", correct=True)],
                 "blank": [prediction("count", correct=True)],
             }
-        ),
-        title="by task",
+        )
     )
     assert list(table.columns[1].cells) == ["1.000", "", "1.000"]
     assert list(table.columns[2].cells) == ["", "1.000", "1.000"]

@@ -89,16 +89,20 @@ def print_report(scores: Mapping[str, Score], *, console: Console | None = None)
     console = console or Console()
     clips = {row: score for row, score in scores.items() if not row.startswith(STILL_IMAGES)}
     stills = {row: score for row, score in scores.items() if row.startswith(STILL_IMAGES)}
+    # Headings are lines of their own: a table's title wraps at the width of the table.
+    console.print("\nAccuracy, mean over tasks")
     console.print(means_table(scores))
-    console.print(tasks_table(clips, title="\nAccuracy by task"))
+    console.print("\nAccuracy by task")
+    console.print(tasks_table(clips))
     if stills:
-        console.print(tasks_table(stills, title="\nAccuracy by task, still images"))
+        console.print("\nAccuracy by task, still images")
+        console.print(tasks_table(stills))
     console.print(f"\n{verdict(scores)}", highlight=False)
 
 
 def means_table(scores: Mapping[str, Score]) -> Table:
     """Return one line for each row: its mean accuracy, its questions, and what it means."""
-    table = Table(title="\nAccuracy, mean over tasks", title_justify="left", box=None)
+    table = Table(box=None)
     for heading in ("row", "mean", "questions", "which model, and what it sees"):
         table.add_column(heading, justify="right" if heading in ("mean", "questions") else "left")
     for row, score in scores.items():
@@ -107,9 +111,9 @@ def means_table(scores: Mapping[str, Score]) -> Table:
     return table
 
 
-def tasks_table(scores: Mapping[str, Score], *, title: str) -> Table:
+def tasks_table(scores: Mapping[str, Score]) -> Table:
     """Return one line for each task, with a column for each row of scores."""
-    table = Table(title=title, title_justify="left", box=None)
+    table = Table(box=None)
     table.add_column("task")
     for row in scores:
         table.add_column(row.removeprefix(STILL_IMAGES), justify="right")
