@@ -137,11 +137,11 @@ def _check_picture(name: str, stream: VideoStream) -> None:
             name, f"is coded as {codec or 'something unknown'}; convert it to h264 first"
         )
     width, height = context.width, context.height
-    if width < 1 or height < 1:
+    if width < 1 or height < 1:  # FFmpeg itself drops a size above its `max_pixels`
         raise MediaError(
             name,
-            "does not tell the size of its pictures; it is damaged or cut short: "
-            "copy or download it again",
+            f"does not tell the size of its pictures, or more than {MAX_FRAME_PIXELS} pixels; "
+            f"copy or download it again, or scale it down",
         )
     if width * height > MAX_FRAME_PIXELS:
         raise MediaError(
