@@ -15,7 +15,7 @@ import torch
 
 from flipbook.errors import ArgumentError, did_you_mean
 
-KEPT_PARTS = ("vision_tower", "multi_modal_projector", "lm_head")
+KEPT_PARTS = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
 
 def quantization_kwargs(quantize: str | None, *, compute_dtype: torch.dtype) -> dict[str, Any]:
