@@ -126,6 +126,13 @@ def test_ids_are_those_of_the_whole_text_and_answers_are_supervised(
     assert torch.equal(named.labels, encoded.labels)
 
 
+def test_a_trimming_template_trims_the_parts_of_a_turn_together(qwen_tokenizer: Any) -> None:
+    turns = (Turn("user", (" ", "\n", Media("video", "/a.mp4"), " ", "\n")), *TURNS[1:])
+    encoded = encode(qwen_tokenizer, turns, chat_template=TRIMMING)
+    text = qwen_tokenizer.decode(encoded.input_ids)
+    assert text.startswith("<|im_start|>user\n<image><image>\n<image><image><|im_end|>\n")
+
+
 def test_a_default_system_turn_of_the_template_is_kept_or_replaced(own_template: Any) -> None:
     own_template.chat_template = QWEN_2_5
     default = own_template.decode(encode(own_template).input_ids)

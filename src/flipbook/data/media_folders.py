@@ -64,10 +64,14 @@ class MediaFolders:
                 f"{path[:200]} is an address, and only local files are read; download it and name "
                 "the file",
             )
-        if "\0" in path:
-            raise RecordError(record_id, f"the media path {path!r} holds a zero byte; remove it")
         absolute = os.path.abspath(os.path.join(self.start, path))
-        if not any(_is_inside(os.path.realpath(absolute), folder) for folder in self.folders):
+        try:
+            real = os.path.realpath(absolute)
+        except ValueError as error:
+            raise RecordError(
+                record_id, f"{path!r} is no name that a file can have; mend it"
+            ) from error
+        if not any(_is_inside(real, folder) for folder in self.folders):
             raise RecordError(
                 record_id,
                 f"{path} leads outside of {' and '.join(self.folders)}; move the file there or "

@@ -71,7 +71,7 @@ READERS: dict[str, Reader] = {
 
 def reader_of(row: Row) -> Reader | None:
     """Return the reader whose key a row has, or nothing."""
-    return next((reader for reader in READERS.values() if reader.key in row), None)
+    return next((reader for reader in READERS.values() if row.get(reader.key) is not None), None)
 
 
 def keys_error(row: Row) -> str:
@@ -93,6 +93,9 @@ def read_row(row: Row, *, folders: MediaFolders, record_id: str) -> Conversation
     reader = reader_of(row)
     if reader is None:
         raise RecordError(record_id, keys_error(row))
+    filled = [other.key for other in READERS.values() if row.get(other.key) is not None]
+    if len(filled) > 1:
+        raise RecordError(record_id, f"holds both {' and '.join(map(repr, filled))}; keep one")
     columns = {
         kind: _media_column(row, keys, folders, record_id) for kind, keys in MEDIA_KEYS.items()
     }

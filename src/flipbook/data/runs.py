@@ -154,9 +154,16 @@ def _as_rendered(contents: Sequence[Content], skeleton: Skeleton, rendered: str)
 
 
 def _stripped(content: Content) -> Content:
+    """Return what `str.strip` leaves of the text that the parts make together."""
     parts = list(content)
-    if parts and isinstance(parts[0], str):
+    while parts and isinstance(parts[0], str):
         parts[0] = parts[0].lstrip()
-    if parts and isinstance(parts[-1], str):
+        if parts[0]:
+            break
+        del parts[0]
+    while parts and isinstance(parts[-1], str):
         parts[-1] = parts[-1].rstrip()
+        if parts[-1]:
+            break
+        del parts[-1]
     return tuple(parts)
