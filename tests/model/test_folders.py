@@ -30,6 +30,13 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         find_folder(tmp_path)
 
 
+def test_an_adapter_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="LoRA adapter and no whole model. Give the run"):
+        find_folder(tmp_path)
+
+
 def test_a_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.touch()

@@ -59,6 +59,11 @@ class Checkpoint:
     aspect: str = "pad"
     research_only: bool = False
 
+    @property
+    def clip_settings(self) -> ClipSettings:
+        """The saved settings, or else the defaults at the side and aspect of the checkpoint."""
+        return self.settings or ClipSettings(frame_size=self.frame_size, aspect=self.aspect)
+
 
 def load_checkpoint(
     name_or_path: str | Path,

@@ -32,8 +32,8 @@ def find_folder(name_or_path: str | Path) -> Path:
     """Folder of the checkpoint that `name_or_path` means, downloaded first where it is a hub id.
 
     Raises:
-        CheckpointError: there is no such folder, it holds no config.json, or the hub cannot give
-            it.
+        CheckpointError: there is no such folder, it holds no config.json or only an adapter, or
+            the hub cannot give it.
     """
     name = str(name_or_path)
     if name == "tiny":
@@ -57,7 +57,12 @@ def find_folder(name_or_path: str | Path) -> Path:
 def _model_folder(folder: Path) -> Path:
     """The folder itself, or `model/` in it where it is a run folder."""
     for candidate in (folder, folder / MODEL_IN_RUN):
-        if (candidate / CONFIG_FILE).is_file() or (candidate / ADAPTER_FILE).is_file():
+        if (candidate / ADAPTER_FILE).is_file():
+            raise CheckpointError(
+                f"{candidate}: this is a LoRA adapter and no whole model. Give the run folder that "
+                f"it lies in: its {MODEL_IN_RUN}/ holds the model with the adapter merged in."
+            )
+        if (candidate / CONFIG_FILE).is_file():
             return candidate
     raise CheckpointError(
         f"{folder}: holds no {CONFIG_FILE}, neither itself nor in {MODEL_IN_RUN}/. Give the folder "

@@ -19,7 +19,6 @@ from flipbook.model.apple import apple_layout
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.processing import make_processor
 from flipbook.model.words import generation_config
-from flipbook.video.settings import ClipSettings
 
 RESEARCH_ONLY = """---
 license: apple-amlr
@@ -43,7 +42,7 @@ def save_checkpoint(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    settings = _settings_of(checkpoint)
+    settings = checkpoint.clip_settings
     model, tokenizer = checkpoint.model, checkpoint.tokenizer
     model.config.image_seq_length = settings.tokens_per_frame
     model.generation_config = generation_config(tokenizer)
@@ -62,12 +61,6 @@ def save_checkpoint(
     return folder
 
 
-def _settings_of(checkpoint: Checkpoint) -> ClipSettings:
-    return checkpoint.settings or ClipSettings(
-        frame_size=checkpoint.frame_size, aspect=checkpoint.aspect
-    )
-
-
 def save_apple_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> Path:
     """Folder in Apple's `llava_qwen2` layout with the same weights, words and clip settings.
 
@@ -76,7 +69,7 @@ def save_apple_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> Path:
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    settings = _settings_of(checkpoint)
+    settings = checkpoint.clip_settings
     config, tensors = apple_layout(
         checkpoint.model.config,
         checkpoint.model.state_dict(),
