@@ -136,7 +136,7 @@ def test_a_written_clip_decodes_to_its_frames(written: GeneratedData) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["colour", "side", "height"])  # a shape is not linear
+@pytest.mark.parametrize("task", STILL_TASKS)
 def test_a_linear_probe_answers_still_questions(task: str) -> None:
     made = [make_still(task, seed=seed) for seed in range(1500)]
     pictures = [draw_picture(picture)[None] for picture, _ in made]

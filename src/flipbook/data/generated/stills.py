@@ -32,16 +32,22 @@ def make_still(task: str, *, seed: int) -> tuple[Picture, Question]:
     shape = random_shape(random)
     while min(abs(shape.x - FRAME_SIZE / 2), abs(shape.y - FRAME_SIZE / 2)) < CLEARANCE:
         shape = random_shape(random)
+    picture = Picture(random_background(random), (shape,))
+    return picture, _ask(task, shape)
+
+
+def ask_everything(picture: Picture) -> tuple[Question, ...]:
+    """Return one question of every task about the first shape of a picture."""
+    return tuple(_ask(task, picture.shapes[0]) for task in STILL_TASKS)
+
+
+def _ask(task: str, shape: Shape) -> Question:
     text, answer = STILL_TASKS[task](shape)
-    return Picture(random_background(random), (shape,)), Question(task, text, answer)
+    return Question(task, text, answer)
 
 
 def _colour(shape: Shape) -> tuple[str, str]:
     return f"What colour is the {shape.kind}?", shape.colour
-
-
-def _shape(shape: Shape) -> tuple[str, str]:
-    return f"Which shape is {shape.colour}?", shape.kind
 
 
 def _side(shape: Shape) -> tuple[str, str]:
@@ -56,7 +62,6 @@ def _height(shape: Shape) -> tuple[str, str]:
 
 STILL_TASKS: dict[str, Callable[[Shape], tuple[str, str]]] = {
     "colour": _colour,
-    "shape": _shape,
     "side": _side,
     "height": _height,
 }
