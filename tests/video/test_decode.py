@@ -6,6 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -117,6 +118,21 @@ def test_a_cut_without_encoding_shows_what_its_edit_list_shows(
     clip = read_clip(path, num_frames=len(reference))
     assert (clip.frames.permute(0, 2, 3, 1).numpy() == reference).all()
     assert clip.num_repeated == 0 and clip.times_s[0] == 0
+
+
+def test_reference_pictures_that_are_never_shown_are_no_frames(tmp_path: Path) -> None:
+    path = tmp_path / "hidden.webm"
+    source = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=30:duration=1,noise=alls=10:allf=t"]
+    hidden = ["-auto-alt-ref", "1", "-lag-in-frames", "16", "-b:v", "50k", "-cpu-used", "4"]
+    for turn in ("1", "2"):
+        passes = ["-pass", turn, "-passlogfile", tmp_path / "log"]
+        run_ffmpeg(*source, "-c:v", "libvpx", *hidden, *passes, path)
+    with av.open(str(path)) as container:
+        assert sum(packet.size > 0 for packet in container.demux(video=0)) > 30
+    reference = frames_by_ffmpeg(path, width=64, height=48)
+    clip = read_clip(path, num_frames=30)
+    assert clip.num_repeated == 0
+    assert (clip.frames.permute(0, 2, 3, 1).numpy() == reference).all()
 
 
 def test_sound_and_a_late_start_change_nothing(make_clip: MakeClip, tmp_path: Path) -> None:

@@ -38,17 +38,18 @@ def frames_by_time(
 ) -> dict[int, Result]:
     """Return the wanted frames, found by presentation time. `wanted` rises; times are exact.
 
-    Raises MediaError for a wanted frame that is damaged, av.FFmpegError where FFmpeg gives up.
+    A frame that does not come from its own key frame is tried from the one before: a leading
+    picture of an open group needs it, and some containers seek to the middle of a packet. Damaged
+    frames are left out. Raises av.FFmpegError where FFmpeg gives up.
     """
     found: dict[int, Result] = {}
     for start, group in groupby(wanted, key=lambda index: int(timeline.key_of[index])):
-        index_of_tick = {int(timeline.ticks[index]): index for index in group}
-        for frame in _decoded_group(video, timeline, start=start, ticks=set(index_of_tick)):
-            index = index_of_tick.get(frame.pts) if frame.pts is not None else None
-            if index is not None:
-                _check_whole(video, timeline, frame, index=index)
-                found[index] = finish(frame)
-        if not found.keys() >= set(index_of_tick.values()):
+        indices = set(group)
+        for origin in (start, start - 1):
+            missing = indices - found.keys()
+            if missing and origin >= 0:
+                found |= _from_key(video, timeline, key=origin, wanted=missing, finish=finish)
+        if not indices <= found.keys():
             break  # the table is wrong, so there is no use in the other groups
     return found
 
@@ -75,7 +76,8 @@ def frames_by_counting(
         index = index_of_tick.get(frame.pts or 0) if timeline.is_exact else num_decoded
         num_decoded += 1
         if index is not None and index in is_wanted:
-            _check_whole(video, timeline, frame, index=index)
+            if frame.is_corrupt:
+                raise MediaError(video.path, _damaged(timeline, index))
             found[index] = finish(frame)
     if not timeline.is_exact and num_decoded != timeline.num_frames:
         return {}
@@ -98,13 +100,31 @@ def count_decodable(video: OpenVideo) -> int:
             return count
 
 
-def _decoded_group(
-    video: OpenVideo, timeline: Timeline, *, start: int, ticks: set[int]
+def _from_key(
+    video: OpenVideo,
+    timeline: Timeline,
+    *,
+    key: int,
+    wanted: set[int],
+    finish: Callable[[VideoFrame], Result],
+) -> dict[int, Result]:
+    """Return those of the wanted frames that decoding from one key frame on gives undamaged."""
+    index_of_tick = {int(timeline.ticks[index]): index for index in wanted}
+    found: dict[int, Result] = {}
+    for frame in _decoded_until(video, timeline, key=key, ticks=set(index_of_tick)):
+        index = index_of_tick.get(frame.pts) if frame.pts is not None else None
+        if index is not None and not frame.is_corrupt:
+            found[index] = finish(frame)
+    return found
+
+
+def _decoded_until(
+    video: OpenVideo, timeline: Timeline, *, key: int, ticks: set[int]
 ) -> Iterator[VideoFrame]:
-    """Yield what decoding gives from key frame `start` on, until all of `ticks` are decoded."""
+    """Yield what decoding gives from a key frame on, until all of `ticks` are decoded."""
     context = video.stream.codec_context
     pending = set(ticks)
-    for packet in _packets_from(video, timeline, start=start, first_tick=min(ticks)):
+    for packet in _packets_from(video, timeline, key=key, first_tick=min(ticks)):
         is_pending = packet.pts in pending
         context.skip_frame = "DEFAULT" if is_pending else "NONREF"
         yield from packet.decode()
@@ -116,10 +136,10 @@ def _decoded_group(
 
 
 def _packets_from(
-    video: OpenVideo, timeline: Timeline, *, start: int, first_tick: int
+    video: OpenVideo, timeline: Timeline, *, key: int, first_tick: int
 ) -> Iterator[Packet[VideoStream]]:
-    """Yield packets from key frame `start` on; none when the seek does not lead there."""
-    seek, key_tick = int(timeline.key_seeks[start]), int(timeline.key_ticks[start])
+    """Yield packets from a key frame on; none when the seek does not lead there."""
+    seek, key_tick = int(timeline.key_seeks[key]), int(timeline.key_ticks[key])
     video.container.seek(seek, stream=video.stream, backward=True)
     packets = (packet for packet in video.container.demux(video.stream) if packet.size)
     for packet in packets:
@@ -141,10 +161,8 @@ def _decoded_from_first_key(video: OpenVideo) -> Iterator[VideoFrame]:
             yield from packet.decode()
 
 
-def _check_whole(video: OpenVideo, timeline: Timeline, frame: VideoFrame, *, index: int) -> None:
-    if frame.is_corrupt:
-        raise MediaError(
-            video.path,
-            f"frame {index} at {timeline.times_s[index]:.2f} s is damaged; "
-            f"copy or download the file again",
-        )
+def _damaged(timeline: Timeline, index: int) -> str:
+    return (
+        f"frame {index} at {timeline.times_s[index]:.2f} s is damaged; "
+        f"copy or download the file again"
+    )

@@ -94,11 +94,15 @@ def timeline_from_index(video: OpenVideo) -> Timeline | None:
     entries = video.stream.index_entries
     if "mp4" not in video.container.format.name.split(",") or len(entries) < 2:
         return None
-    if len(entries) != video.stream.frames or any(entry.is_discard for entry in entries):
+    if len(entries) != video.stream.frames:
         return None
-    if max(entry.pos + entry.size for entry in entries) > video.container.size:
+    table = np.array(
+        [(e.timestamp, e.pos + e.size, e.is_keyframe, e.is_discard) for e in entries],
+        dtype=np.int64,
+    )
+    decoded, ends, is_key = table[:, 0], table[:, 1], table[:, 2].astype(np.bool_)
+    if table[:, 3].any() or ends.max() > video.container.size or not is_key[0]:
         return None
-    decoded = np.array([entry.timestamp for entry in entries], dtype=np.int64)
     spacing = int(decoded[1] - decoded[0])
     start = video.stream.start_time
     if spacing <= 0 or start is None or (np.diff(decoded) != spacing).any():
@@ -107,9 +111,6 @@ def timeline_from_index(video: OpenVideo) -> Timeline | None:
     packets = islice(video.container.demux(video.stream), _NUM_FIRST_PACKETS)
     shown = np.array(sorted(packet.pts for packet in packets if packet.pts is not None))
     if not shown.size or shown[0] != start or not np.isin(shown, ticks).all():
-        return None
-    is_key = np.array([entry.is_keyframe for entry in entries])
-    if not is_key[0]:
         return None
     return Timeline(
         ticks=ticks,
