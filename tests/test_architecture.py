@@ -69,7 +69,9 @@ def test_every_module_says_what_it_answers(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [ModelArguments, DataArguments, TrainingArguments])
 def test_every_setting_is_read_somewhere(kind: type) -> None:
-    own = [name for name in kind.__annotations__ if name in {f.name for f in dataclasses.fields(kind)}]
+    own = [
+        name for name in kind.__annotations__ if name in {f.name for f in dataclasses.fields(kind)}
+    ]
     inherited = {f.name for f in dataclasses.fields(TrainingArguments.__mro__[1])}
     texts = [p.read_text() for p in MODULES if p.name not in ("arguments.py", "parsing.py")]
     texts.append((SOURCE / "train" / "arguments.py").read_text().split("def __post_init__")[1])

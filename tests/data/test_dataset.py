@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
 from fixtures_model import make_tokenizer
 from flipbook.data.batch import DataCollatorForSupervisedDataset, make_supervised_data_module
 from flipbook.data.conversation import IGNORE_INDEX
@@ -15,7 +17,6 @@ from flipbook.data.generated.write import GeneratedData
 from flipbook.data.media import sample_rng
 from flipbook.errors import DataError, MediaError, RecordError
 from flipbook.train.arguments import DataArguments
-from PIL import Image
 
 
 def _arguments(**changes: Any) -> DataArguments:
@@ -121,7 +122,7 @@ def test_over_long_records_are_refused_with_their_budget(mixed: str) -> None:
     assert len(dataset) == 3
     with pytest.raises(DataError, match=r"record clip: .*tokens"):
         LazySupervisedDataset(mixed, make_tokenizer(), _arguments(model_max_length=60))
-    with pytest.raises(DataError, match="no record can be trained on"):
+    with pytest.raises(DataError, match="no record can be used"):
         LazySupervisedDataset(mixed, make_tokenizer(), arguments)
 
 

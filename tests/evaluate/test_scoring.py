@@ -14,7 +14,6 @@ from flipbook.data.records import Media, Record, Turn, read_records
 from flipbook.errors import BudgetError, MediaError
 from flipbook.evaluate import scoring
 from flipbook.evaluate.controls import CONTROLS
-from flipbook.evaluate.loading import settings_of
 from flipbook.evaluate.scoring import (
     AskedQuestion,
     choose_questions,
@@ -100,7 +99,7 @@ def test_each_clip_is_read_once_and_answers_come_in_order(
     monkeypatch.setattr(scoring, "read_media", counted)
     monkeypatch.setattr(scoring, "generate_answers", echo)
     monkeypatch.setattr(scoring, "MAX_PROMPTS_HELD", 7)
-    settings = settings_of(seeing_checkpoint)
+    settings = seeing_checkpoint.clip_settings
     progress: list[tuple[int, int]] = []
     by_control = predict_controls(
         seeing_checkpoint,
@@ -124,7 +123,7 @@ def test_each_clip_is_read_once_and_answers_come_in_order(
 def test_prompts_are_the_start_of_what_is_trained_on(
     seeing_checkpoint: Checkpoint, generated: GeneratedData
 ) -> None:
-    settings = settings_of(seeing_checkpoint)
+    settings = seeing_checkpoint.clip_settings
     for asked in questions_of(read_records(str(generated.test)).records[:4]):
         frames_per_media = read_media(media_of(asked.turns), settings).frames_per_media
         ids = prompt_ids(
@@ -155,7 +154,7 @@ def test_a_real_model_answers_clips_pictures_and_words(
         *read_records(str(generated.images)).records[:1],
         Record(id="words", conversations=((user("Why?"), answer("Because.")),)),
     ]
-    settings = settings_of(seeing_checkpoint)
+    settings = seeing_checkpoint.clip_settings
     for control in ("full", "shuffled"):
         given = predict(
             seeing_checkpoint, records, settings=settings, control=control, max_new_tokens=2
@@ -176,7 +175,7 @@ def test_a_missing_clip_stops_the_scoring(seeing_checkpoint: Checkpoint) -> None
     media = Media("video", "/no/such/clip.mp4")
     record = Record(id="gone", conversations=((user("What?", media), answer("left")),))
     with pytest.raises(MediaError, match=r"/no/such/clip\.mp4"):
-        predict(seeing_checkpoint, [record], settings=settings_of(seeing_checkpoint))
+        predict(seeing_checkpoint, [record], settings=seeing_checkpoint.clip_settings)
 
 
 def test_a_prompt_that_is_too_long_is_refused_by_name(
@@ -186,4 +185,4 @@ def test_a_prompt_that_is_too_long_is_refused_by_name(
     monkeypatch.setattr(text_config, "max_position_embeddings", 20)
     record = Record(id="long", conversations=((user("Why? " * 20), answer("Because.")),))
     with pytest.raises(BudgetError, match="long"):
-        predict(seeing_checkpoint, [record], settings=settings_of(seeing_checkpoint))
+        predict(seeing_checkpoint, [record], settings=seeing_checkpoint.clip_settings)

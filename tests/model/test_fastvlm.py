@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from fixtures_model import make_checkpoint
 from flipbook.data.conversation import IGNORE_INDEX
 from flipbook.model.fastvlm import (
@@ -104,9 +105,7 @@ def test_a_batch_of_images_videos_and_texts_is_the_sum_of_its_rows(model: Any) -
     def padded(name: str, value: int) -> torch.Tensor:
         return torch.cat(
             [
-                torch.nn.functional.pad(
-                    row[name], (0, longest - row[name].shape[1]), value=value
-                )
+                torch.nn.functional.pad(row[name], (0, longest - row[name].shape[1]), value=value)
                 for row in rows
             ]
         )

@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
 from fixtures_model import make_checkpoint
 from flipbook.errors import ArgumentError
 from flipbook.model.tuning import (
@@ -17,7 +19,6 @@ from flipbook.model.tuning import (
     part_sizes,
     set_train_mode,
 )
-from torch.nn.modules.batchnorm import _BatchNorm
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,11 @@ def _trainable_parts(model: Any) -> set[str]:
 
 @pytest.mark.parametrize(
     "parts",
-    [["projector"], ["projector", "language_model"], ["vision_tower", "projector", "language_model"]],
+    [
+        ["projector"],
+        ["projector", "language_model"],
+        ["vision_tower", "projector", "language_model"],
+    ],
 )
 def test_exactly_the_named_parts_train(model: Any, parts: list[str]) -> None:
     choose_trainable(model, parts)

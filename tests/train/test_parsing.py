@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from flipbook.errors import ArgumentError
 from flipbook.train.parsing import make_parser, parse_arguments
 from flipbook.train.record import write_arguments
@@ -67,7 +68,10 @@ def test_a_tower_learns_at_a_tenth_of_the_rate_unless_told() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([*DATA, "--num_video_frame", "8"], r"Unknown flag --num_video_frame\. Did you mean '--num_v"),
+        (
+            [*DATA, "--num_video_frame", "8"],
+            r"Unknown flag --num_video_frame\. Did you mean '--num_v",
+        ),
         ([*DATA, "--learning_rate", "fast"], "invalid float value: 'fast'"),
         ([], "--data_path is missing"),
         ([*DATA, "--use_liger_kernel"], "does nothing for a FastVLM"),

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText
+
 from fixtures_data import Tune
 from flipbook.data.generated.write import GeneratedData
 from flipbook.errors import ArgumentError, MediaError, TrainingError
 from flipbook.model.checkpoint import load_checkpoint
 from flipbook.train.run import RunResult
-from safetensors.torch import load_file
-from transformers import AutoModelForImageTextToText
 
 
 def _log(run_folder: Path) -> list[dict[str, float]]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from flipbook.data.media import MediaFrames, read_media
 from flipbook.data.records import Media, Turn
 from flipbook.errors import ArgumentError
-from flipbook.evaluate.loading import DTYPES, Source, open_model, settings_of
+from flipbook.evaluate.loading import DTYPES, Source, open_model
 from flipbook.evaluate.scoring import prompt_ids
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.generation import Prompt, generate_answers
@@ -58,7 +58,7 @@ class Talk:
         self, checkpoint: Checkpoint, *, media: Sequence[str | Path], max_new_tokens: int = 256
     ) -> None:
         self.checkpoint = checkpoint
-        self.settings = settings_of(checkpoint)
+        self.settings = checkpoint.clip_settings
         self.media = tuple(media_at(path) for path in media)
         self.shown: MediaFrames = read_media(self.media, self.settings)
         self.turns: tuple[Turn, ...] = ()

@@ -9,20 +9,18 @@ other model `--base` names it.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 from rich.console import Console
 
-from flipbook.data.records import Record, read_records
-from flipbook.errors import ArgumentError, DataError, RecordError
+from flipbook.data.manifests import read_manifests, refuse_bad_records
+from flipbook.errors import ArgumentError
 from flipbook.evaluate.loading import DTYPES
 from flipbook.evaluate.report import PREDICTIONS_FILE, SCORES_FILE, print_report
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
 
 NO_BASE = "none"
-NUM_REASONS_SHOWN = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,11 +60,16 @@ def run(args: argparse.Namespace) -> None:
         if value is not None and value < 1:
             raise ArgumentError(f"--{name} is {value}: give 1 or more.")
     folder = report_folder(args.model, args.out)
-    records, rejected = read_all(args.data_path, image_folder=args.image_folder)
-    refuse_bad_records(rejected, num_good=len(records), max_bad_fraction=args.max_bad_fraction)
-    for error in rejected:
+    found = read_manifests(args.data_path, image_folder=args.image_folder)
+    refuse_bad_records(
+        found.rejected,
+        num_records=len(found.records) + len(found.rejected),
+        max_bad_fraction=args.max_bad_fraction,
+        paths=args.data_path,
+    )
+    for error in found.rejected:
         print(f"left out: {error}")
-    clips, stills = split_still_images(records)
+    clips, stills = split_still_images(found.records)
     scores = evaluate_model(
         clips,
         tuned=args.model,
@@ -80,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
             dtype=DTYPES[args.dtype],
         ),
         data_files=args.data_path,
-        provenance={"left_out": [str(error) for error in rejected]},
+        provenance={"left_out": [str(error) for error in found.rejected]},
     )
     print_report(scores, console=Console(highlight=False))
     print(f"\nscores        {folder / SCORES_FILE}\nevery answer  {folder / PREDICTIONS_FILE}")
@@ -122,35 +125,3 @@ def report_folder(model: str, out: str | None) -> Path:
             f"--model {model} is no folder to write the report into: name one with --out."
         )
     return folder / "evaluation"
-
-
-def read_all(
-    paths: Sequence[str], *, image_folder: str | None
-) -> tuple[list[Record], list[RecordError]]:
-    """Return the records of all files, and those that cannot be used, with the reason."""
-    records: list[Record] = []
-    rejected: list[RecordError] = []
-    for path in paths:
-        found = read_records(path, image_folder=image_folder)
-        records += found.records
-        rejected += found.rejected
-    return records, rejected
-
-
-def refuse_bad_records(
-    rejected: Sequence[RecordError], *, num_good: int, max_bad_fraction: float
-) -> None:
-    """Refuse to score what is left when too many records are unusable.
-
-    Raises:
-        DataError: more than `max_bad_fraction` of them are.
-    """
-    fraction = len(rejected) / max(num_good + len(rejected), 1)
-    if fraction <= max_bad_fraction:
-        return
-    shown = "".join(f"\n  - {error}" for error in rejected[:NUM_REASONS_SHOWN])
-    raise DataError(
-        f"{len(rejected)} of {num_good + len(rejected)} records cannot be used ({fraction:.1%}, "
-        f"allowed are {max_bad_fraction:.1%}).{shown}\n"
-        "Mend or remove them, or accept the loss with --max_bad_fraction."
-    )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flipbook.data.records import read_records
+from flipbook.data.manifests import read_manifests, refuse_bad_records
 from flipbook.evaluate.report import print_report
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
 from flipbook.train.arguments import Arguments
@@ -42,12 +42,14 @@ def claim(
     arguments: Arguments, result: RunResult, data_paths: Sequence[str], *, console: Console
 ) -> None:
     """Score the start model, the tuned model and its controls, and print the table."""
-    records = tuple(
-        record
-        for path in data_paths
-        for record in read_records(path, image_folder=arguments.data.image_folder).records
+    found = read_manifests(data_paths, image_folder=arguments.data.image_folder)
+    refuse_bad_records(
+        found.rejected,
+        num_records=len(found.records) + len(found.rejected),
+        max_bad_fraction=arguments.data.max_bad_fraction,
+        paths=data_paths,
     )
-    clips, stills = split_still_images(records)
+    clips, stills = split_still_images(found.records)
     scores = evaluate_model(
         clips,
         tuned=str(result.model_folder),
@@ -61,7 +63,10 @@ def claim(
             show_progress=console.is_terminal,
         ),
         data_files=data_paths,
-        provenance={"seed": arguments.training.seed},
+        provenance={
+            "seed": arguments.training.seed,
+            "left_out": [str(error) for error in found.rejected],
+        },
     )
     print_report(scores, console=console)
 

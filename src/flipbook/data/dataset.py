@@ -23,15 +23,15 @@ from flipbook.data.conversation import (
     encode_conversation,
     encode_prompt,
 )
+from flipbook.data.manifests import read_manifests, refuse_bad_records
 from flipbook.data.media import expected_frames, media_of, read_media, sample_rng
-from flipbook.data.records import Record, read_records
-from flipbook.data.turns import Turn
+from flipbook.data.records import Record, Records
 from flipbook.data.sample import Question, Sample
-from flipbook.errors import DataError, FlipbookError, MediaError, RecordError
+from flipbook.data.turns import Turn
+from flipbook.errors import FlipbookError, MediaError, RecordError
 from flipbook.video.settings import ClipSettings
 
 IMAGE_TOKEN = "<image>"  # noqa: S105 - a token of the vocabulary
-NUM_REASONS_SHOWN = 5
 
 
 class DataSettings(Protocol):
@@ -127,12 +127,16 @@ class LazySupervisedDataset(Dataset[Sample]):
         # In shared memory, so that workers that outlive an epoch see the next one.
         self._epoch: Tensor = torch.zeros((), dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]
-        paths = [data_path] if isinstance(data_path, str) else list(data_path)
-        records, rejected = _read_all(paths, data_args.image_folder)
+        found = read_manifests(data_path, image_folder=data_args.image_folder)
         self.num_tokens: list[int] = []
         self.conversations: list[tuple[Record, int]] = []
-        self.check = self._check(records, rejected)
-        _refuse_bad_data(self.check, len(records) + len(rejected), paths, data_args)
+        self.check = self._check(found)
+        refuse_bad_records(
+            self.check.rejected,
+            num_records=len(found.records) + len(found.rejected),
+            max_bad_fraction=data_args.max_bad_fraction,
+            paths=data_path,
+        )
 
     def __len__(self) -> int:
         return len(self.conversations)
@@ -213,11 +217,11 @@ class LazySupervisedDataset(Dataset[Sample]):
             record_id=record.id,
         )
 
-    def _check(self, records: Sequence[Record], rejected: Sequence[RecordError]) -> DataCheck:
-        bad = list(rejected)
+    def _check(self, found: Records) -> DataCheck:
+        bad = list(found.rejected)
         num_mismatched = total_supervised = longest_tokens = 0
         longest_id = ""
-        for record in records:
+        for record in found.records:
             try:
                 encoded = [
                     self._encode(record, turns, expected_frames(media_of(turns), self.settings))
@@ -246,34 +250,3 @@ class LazySupervisedDataset(Dataset[Sample]):
             total_tokens=sum(self.num_tokens),
             total_supervised_tokens=total_supervised,
         )
-
-
-def _read_all(
-    paths: Sequence[str], image_folder: str | None
-) -> tuple[list[Record], list[RecordError]]:
-    records: list[Record] = []
-    rejected: list[RecordError] = []
-    for path in paths:
-        result = read_records(path, image_folder=image_folder)
-        records.extend(result.records)
-        rejected.extend(result.rejected)
-    return records, rejected
-
-
-def _refuse_bad_data(
-    check: DataCheck, num_records: int, paths: Sequence[str], data_args: DataSettings
-) -> None:
-    names = ", ".join(paths)
-    fraction = len(check.rejected) / max(num_records, 1)
-    if fraction <= data_args.max_bad_fraction and check.num_conversations > 0:
-        return
-    shown = "".join(f"\n  - {error}" for error in check.rejected[:NUM_REASONS_SHOWN])
-    if len(check.rejected) > NUM_REASONS_SHOWN:
-        shown += f"\n  - and {len(check.rejected) - NUM_REASONS_SHOWN} more"
-    if check.num_conversations == 0:
-        raise DataError(f"{names}: no record can be trained on ({num_records} read).{shown}")
-    raise DataError(
-        f"{names}: {len(check.rejected)} of {num_records} records cannot be trained on "
-        f"({fraction:.1%}, allowed are {data_args.max_bad_fraction:.1%}).{shown}\n"
-        "Mend or remove them, or accept the loss with --max_bad_fraction."
-    )

@@ -1,6 +1,6 @@
-"""Which model answers, where, and how does it see clips?
+"""Which model answers, and where?
 
-name, or Checkpoint in memory  ->  Checkpoint on the fastest device  ->  its ClipSettings
+name, or Checkpoint in memory  ->  Checkpoint on the fastest device
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
-from flipbook.video.settings import ClipSettings
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 Source = str | Path | Checkpoint
@@ -31,13 +30,6 @@ def open_model(source: Source, *, dtype: torch.dtype = torch.float32) -> Checkpo
     if device is not None:
         checkpoint.model.to(device)
     return checkpoint
-
-
-def settings_of(checkpoint: Checkpoint) -> ClipSettings:
-    """Return how the model was trained to see clips; the defaults at its own side if unsaved."""
-    return checkpoint.settings or ClipSettings(
-        frame_size=checkpoint.frame_size, aspect=checkpoint.aspect
-    )
 
 
 def name_of(source: Source | None) -> str | None:

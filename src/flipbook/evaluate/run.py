@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from flipbook.data.records import Record
 from flipbook.errors import DataError
-from flipbook.evaluate.loading import Source, name_of, open_model, settings_of
+from flipbook.evaluate.loading import Source, name_of, open_model
 from flipbook.evaluate.metrics import Score
 from flipbook.evaluate.report import write_report
 from flipbook.evaluate.scoring import (
@@ -156,7 +156,7 @@ def _answer(
     if torch.accelerator.is_available():
         torch.accelerator.empty_cache()
     checkpoint = open_model(source, dtype=settings.dtype)
-    clip_settings = clip_settings or settings_of(checkpoint)
+    clip_settings = clip_settings or checkpoint.clip_settings
     predictions: dict[str, list[Prediction]] = {}
     for job in jobs:
         with _progress(job.title, len(job.questions), shown=settings.show_progress) as on_progress:

@@ -117,13 +117,13 @@ def _with_lora(model: nn.Module, parts: tuple[str, ...], lora: LoraSettings) -> 
 
     config = LoraConfig(
         r=lora.rank,
-        lora_alpha=lora.alpha,
+        lora_alpha=lora.alpha,  # type: ignore[arg-type]  # peft takes fractions too
         lora_dropout=lora.dropout,
         target_modules=LORA_TARGETS,
         modules_to_save=[MODULE_OF_PART[part] for part in parts if part in MODULE_OF_PART],
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)  # type: ignore[arg-type]
+    return get_peft_model(model, config)
 
 
 def cast_frozen(model: nn.Module, dtype: torch.dtype) -> None:

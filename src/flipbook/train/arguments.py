@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 import transformers
 
 from flipbook.errors import ArgumentError
@@ -105,7 +106,10 @@ class DataArguments:
     )
     image_aspect_ratio: str | None = field(
         default=None,
-        metadata={"help": "pad, crop or stretch to a square; the checkpoint's own, or pad."},
+        metadata={
+            "help": "pad (default), crop or stretch to a square. A model that flipbook tuned "
+            "keeps its own."
+        },
     )
     system_prompt: str | None = field(
         default=None, metadata={"help": "Replaces the chat template's own system prompt."}
@@ -177,6 +181,10 @@ class TrainingArguments(transformers.TrainingArguments):
     )
     ddp_find_unused_parameters: bool | None = field(
         default=False, metadata={"help": "Every trained weight takes part in every batch."}
+    )
+    dataloader_pin_memory: bool = field(
+        default_factory=torch.cuda.is_available,
+        metadata={"help": "Keep batches where a GPU can fetch them; on where there is one."},
     )
     disable_tqdm: bool | None = field(default=False, metadata={"help": "Show no progress bar."})
 

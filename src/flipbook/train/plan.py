@@ -13,10 +13,9 @@ from torch import nn
 
 from flipbook.data.batch import DataModule
 from flipbook.data.dataset import LazySupervisedDataset
+from flipbook.data.manifests import list_reasons
 from flipbook.model.tuning import part_sizes
 from flipbook.train.arguments import TrainingArguments
-
-NUM_REASONS_SHOWN = 5
 
 
 def print_plan(
@@ -35,11 +34,14 @@ def print_plan(
 def num_optimizer_steps(num_conversations: int, args: TrainingArguments) -> int:
     """Return how many optimizer steps a run has."""
     if args.max_steps > 0:
-        return int(args.max_steps)
+        steps: int = args.max_steps
+        return steps
     batch = args.per_device_train_batch_size * args.world_size
     batches = math.ceil(num_conversations / batch)
-    steps_per_epoch = max(math.ceil(batches / args.gradient_accumulation_steps), 1)
-    return math.ceil(steps_per_epoch * float(args.num_train_epochs))
+    steps_per_epoch: int = max(math.ceil(batches / args.gradient_accumulation_steps), 1)
+    num_epochs: float = args.num_train_epochs
+    num_steps: int = math.ceil(steps_per_epoch * num_epochs)
+    return num_steps
 
 
 def _parts_table(model: nn.Module) -> Table:
@@ -77,9 +79,8 @@ def _print_data(console: Console, name: str, dataset: LazySupervisedDataset) -> 
             "as one text; accepted."
         )
     if check.rejected:
-        console.print(f"  {len(check.rejected):,} records are left out (--max_bad_fraction):")
-        for error in check.rejected[:NUM_REASONS_SHOWN]:
-            console.print(f"  - {error}", markup=False)
+        left_out = f"  {len(check.rejected):,} records are left out (--max_bad_fraction):"
+        console.print(left_out + list_reasons(check.rejected), markup=False)
 
 
 def _length_line(dataset: LazySupervisedDataset, args: TrainingArguments) -> str:

@@ -131,7 +131,7 @@ def _fit_to_checkpoint(data_args: DataArguments, checkpoint: Checkpoint) -> Data
     fitted = dataclasses.replace(
         data_args,
         frame_size=data_args.frame_size or checkpoint.frame_size,
-        image_aspect_ratio=data_args.image_aspect_ratio or checkpoint.aspect,
+        image_aspect_ratio=data_args.image_aspect_ratio or (saved.aspect if saved else "pad"),
         system_prompt=data_args.system_prompt
         if data_args.system_prompt is not None or saved is None
         else saved.system_prompt,

@@ -147,7 +147,7 @@ class FlipbookTrainer(Trainer):
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
     ) -> None:
-        super()._save(output_dir, state_dict)  # type: ignore[no-untyped-call]
+        super()._save(output_dir, state_dict)
         self._settings.save(output_dir or str(self.args.output_dir))
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
