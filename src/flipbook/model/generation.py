@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from flipbook.model.fastvlm import normalise_frames, tower_dtype
@@ -219,34 +218,22 @@ def _greedy_tokens(
     """Return each prompt's most likely continuation as ids, without the token that ends it."""
     device = next(model.parameters()).device
     input_ids, mask = (tensor.to(device) for tensor in _left_padded(prompts, pad_id=end_ids[0]))
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)  # (B, L)
     visual = [part.flatten(0, 1) for part in features if len(part)]  # each (T * P, D)
     inputs: dict[str, Any] = {}
     if visual:
         pooled = BaseModelOutputWithPooling(pooler_output=torch.cat(visual)[None])
         inputs["mm_encoder_outputs"] = {"image": pooled}
-    ends = torch.tensor(end_ids, device=device)
-    finished = torch.zeros(len(prompts), dtype=torch.bool, device=device)
-    cache, steps = DynamicCache(), []
-    for _ in range(max_new_tokens):
-        output = model(
-            input_ids=input_ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-            **inputs,
-        )
-        chosen = output.logits[:, -1].argmax(dim=-1)  # (B,)
-        chosen = chosen.masked_fill(finished, end_ids[0])
-        steps.append(chosen)
-        finished |= torch.isin(chosen, ends)
-        if bool(finished.all()):
-            break
-        inputs, input_ids, positions = {}, chosen[:, None], positions[:, -1:] + 1
-        mask = torch.cat([mask, mask.new_ones(len(prompts), 1)], dim=1)
-    return [_before_end(row, end_ids) for row in torch.stack(steps, dim=1).tolist()]
+    output = model.generate(
+        input_ids=input_ids,
+        attention_mask=mask,
+        do_sample=False,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=list(end_ids),
+        pad_token_id=end_ids[0],
+        **inputs,
+    )  # (B, L + new)
+    new_ids = output[:, input_ids.shape[1] :].tolist()
+    return [_before_end(row, end_ids) for row in new_ids]
 
 
 def _left_padded(prompts: Sequence[Prompt], *, pad_id: int) -> tuple[Tensor, Tensor]:
