@@ -222,3 +222,11 @@ def test_two_processes_with_text_on_one_and_clips_on_the_other(
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
     assert len([line for line in _log(tmp_path / "run") if "loss" in line]) == 4
+
+
+def test_the_saved_precision_is_the_one_asked_for(tune: Tune) -> None:
+    result = tune(max_steps=1, save_dtype="bfloat16")
+    dtypes = {t.dtype for t in _weights(result.model_folder).values() if t.is_floating_point()}
+    assert dtypes == {torch.bfloat16}
+    plain = AutoModelForImageTextToText.from_pretrained(result.model_folder)
+    assert all(p.isfinite().all() for p in plain.parameters())

@@ -55,8 +55,9 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ArgumentError: a number is below 1.
     """
-    if args.clips_per_task < 1 or args.max_steps < 1:
-        raise ArgumentError("--clips_per_task and --max_steps must be 1 or more.")
+    for name in ("clips_per_task", "test_clips_per_task", "max_steps"):
+        if getattr(args, name) < 1:
+            raise ArgumentError(f"--{name} is {getattr(args, name)}: it must be 1 or more.")
     console = Console(highlight=False, soft_wrap=True)
     folder = Path(args.output_dir)
     keep_previous(folder, console=console)

@@ -53,6 +53,10 @@ class ModelArguments:
             "Weights that train are always float32."
         },
     )
+    save_dtype: Literal["auto", "float32", "bfloat16"] = field(
+        default="auto",
+        metadata={"help": "Precision of the saved model; auto is bfloat16 with --bf16."},
+    )
     train_batch_norm: bool = field(
         default=False,
         metadata={"help": "Let the BatchNorm statistics of a trained vision tower move."},

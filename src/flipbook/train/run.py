@@ -197,16 +197,25 @@ def _save(
     if arguments.model.lora_r > 0:
         tuned.save_pretrained(run_folder / ADAPTER_FOLDER)
         checkpoint.model = _merged(tuned, arguments, run_folder / ADAPTER_FOLDER)
-        save_state = None
-    else:
-        save_state = state_dict
+        state_dict = checkpoint.model.state_dict()
+    dtype = _saved_dtype(arguments)
+    state_dict = {n: t.to(dtype) if t.is_floating_point() else t for n, t in state_dict.items()}
     staged = run_folder / f".{MODEL_FOLDER}.partial"
     shutil.rmtree(staged, ignore_errors=True)
-    save_checkpoint(staged, checkpoint, state_dict=save_state)
+    save_checkpoint(staged, checkpoint, state_dict=state_dict)
     shutil.rmtree(model_folder, ignore_errors=True)
     staged.rename(model_folder)
     trainer.accelerator.wait_for_everyone()
     return model_folder
+
+
+def _saved_dtype(arguments: Arguments) -> torch.dtype:
+    """Return the precision of the saved weights: that in which they were multiplied in training."""
+    asked = arguments.model.save_dtype
+    if asked == "auto":
+        asked = "bfloat16" if arguments.training.bf16 else "float32"
+    dtype: torch.dtype = getattr(torch, asked)
+    return dtype
 
 
 def _merged(tuned: Any, arguments: Arguments, adapter_folder: Path) -> Any:
