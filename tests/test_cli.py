@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from flipbook import __version__
 from flipbook.cli import COMMANDS, main
 

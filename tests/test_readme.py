@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from flipbook.cli import COMMANDS
 from flipbook.data.generated.write import write_clip
 from flipbook.data.records import read_records

@@ -68,6 +68,7 @@ def _dispatch(words: list[str]) -> None:
             f"Unknown command {name!r}.{did_you_mean(name, COMMANDS)} Commands: {known}."
         )
     module = importlib.import_module(f"flipbook.apps.{name}")
+    _hide_bars_of_libraries()
     if name == "train":  # its parser is made from the argument dataclasses
         module.run(words)
         return
@@ -87,6 +88,12 @@ def _help() -> str:
             "`flipbook COMMAND --help` lists the flags; --debug shows where an error came from.",
         ]
     )
+
+
+def _hide_bars_of_libraries() -> None:
+    from transformers.utils import logging as library_logging
+
+    library_logging.disable_progress_bar()
 
 
 def _quieten() -> None:

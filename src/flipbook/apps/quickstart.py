@@ -45,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=42, help="of clips and training")
     parser.add_argument("--clips_per_task", type=int, default=150, help="training clips of a task")
     parser.add_argument(
+        "--test_clips_per_task", type=int, default=24, help="held-out clips of a task"
+    )
+    parser.add_argument(
         "--max_steps", type=int, default=RECIPE["max_steps"], help="optimizer steps"
     )
 
