@@ -119,7 +119,7 @@ def _direction(random: Random) -> tuple[Movie, ...]:
 def _speed(random: Random) -> tuple[Movie, ...]:
     share = np.linspace(0, 1, NUM_FRAMES) ** random.uniform(3.0, 4.0)
     share = share if random.random() < 0.5 else 1 - share[::-1]
-    return _moving(random, share, _speed_question)
+    return _moving(random, share, _speed_question, _direction_question)
 
 
 def _moving(

@@ -29,6 +29,7 @@ from flipbook.data.generated.stills import STILL_TASKS, make_still
 
 SPLITS = ("train", "validation", "test")
 SEEDS_PER_SPLIT = 1_000_000
+TRAINING_SHARE = {"count": 2}  # times as many training clips as the other tasks: it needs them
 ENCODER_OPTIONS = {"crf": "12", "preset": "veryfast", "threads": "1"}
 
 Row = dict[str, Any]
@@ -51,7 +52,7 @@ def write_generated_data(
     clips_per_task: int = 150,
     validation_clips_per_task: int = 6,
     test_clips_per_task: int = 24,
-    replay_images: int = 400,
+    replay_images: int = 550,
     test_images_per_task: int = 24,
     seed: int = 0,
 ) -> GeneratedData:
@@ -59,7 +60,8 @@ def write_generated_data(
 
     Args:
         folder: existing files of the same names are replaced, others are left alone.
-        clips_per_task: training clips of each of the seven tasks; most carry two questions.
+        clips_per_task: training clips of each of the seven tasks, twice as many of the hardest;
+            about half carry two questions.
         validation_clips_per_task: clips of each task in `validation.json`.
         test_clips_per_task: clips of each task in `test.json`.
         replay_images: still pictures among the training rows, over all still tasks.
@@ -105,8 +107,11 @@ def split_seed(split: str, *, seed: int, number: int) -> int:
 def _write_clips(folder: Path, *, split: str, clips_per_task: int, seed: int) -> list[Row]:
     """Write one split's clips, a task after the other in turn, and return its rows."""
     rows = []
-    for number in range(clips_per_task):
+    shares = TRAINING_SHARE if split == "train" else {}
+    for number in range(clips_per_task * max(shares.values(), default=1)):
         for task in TASKS:
+            if number >= clips_per_task * shares.get(task, 1):
+                continue
             movie = make_movie(task, seed=split_seed(split, seed=seed, number=number))
             path = f"clips/{split}-{task}-{number:04d}.mp4"
             write_clip(folder / path, draw_movie(movie))
