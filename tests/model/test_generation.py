@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import FastVlmConfig, FastVlmForConditionalGeneration, GenerationConfig
 
-from flipbook.model import generation
+from flipbook.model import fastvlm, generation
 from flipbook.model.fastvlm import normalise_frames
 from flipbook.model.generation import Prompt, answers_match, generate_answers
 from flipbook.model.initialise import initialise_
@@ -113,7 +113,7 @@ def test_windows_do_not_change_answers(
 ) -> None:
     expected = answers(model, prompts, max_new_tokens=4)
     monkeypatch.setattr(generation, "BATCHES_PER_WINDOW", 1)
-    monkeypatch.setattr(generation, "PX_PER_ENCODER_CALL", 1)
+    monkeypatch.setitem(fastvlm.PX_PER_CALL, "cpu", 1)
     assert answers(model, prompts, batch_size=2, max_new_tokens=4) == expected
 
 
@@ -141,14 +141,14 @@ def test_a_frame_shown_by_many_prompts_is_encoded_once(
     flipped = Prompt("flipped", prompt.input_ids, prompt.frames.flip(0))
     still = Prompt("still", prompt.input_ids, prompt.frames[:1].expand(3, -1, -1, -1))
     num_encoded: list[int] = []
-    encode = model.get_image_features
+    encode = model.model.vision_tower.forward
 
     def counted(pixel_values: Tensor, **options: Any) -> Any:
         num_encoded.append(len(pixel_values))
-        return encode(pixel_values=pixel_values, **options)
+        return encode(pixel_values, **options)
 
     expected = [answers(model, [each], max_new_tokens=4)[0] for each in (prompt, flipped, still)]
-    monkeypatch.setattr(model, "get_image_features", counted)
+    monkeypatch.setattr(model.model.vision_tower, "forward", counted)
     assert answers(model, [prompt, flipped, still], max_new_tokens=4) == expected
     assert sum(num_encoded) == 3
 

@@ -16,8 +16,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from flipbook.data.conversation import IGNORE_INDEX
+
+# How many pixels the tower takes at a time. On a CPU, more leaves the caches and has the system map
+# and unmap memory at each layer (benchmarks/encode.py); on a GPU, fewer leaves it idle.
+PX_PER_CALL = {"cpu": 2**20, "cuda": 2**24}
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,48 @@ def tower_dtype(model: nn.Module) -> torch.dtype:
     raise ValueError("the model has no vision tower: its parameter names hold no 'vision_tower'")
 
 
+def encode_frames(
+    model: nn.Module,
+    frames: Tensor,
+    *,
+    image_mean: Sequence[float] = (0.0, 0.0, 0.0),
+    image_std: Sequence[float] = (1.0, 1.0, 1.0),
+) -> Tensor:
+    """Return what the language model reads of each frame, (F, P, D), through a tower at rest.
+
+    The tower runs without gradient over a few frames at a time, in the memory order its depthwise
+    convolutions like: on a CPU that takes a third of the time of one large batch. The projector
+    runs with gradient where it is wanted.
+
+    Args:
+        frames: uint8 (B, T, 3, S, S) or (F, 3, S, S), at least one, on any device.
+    """
+    inner: Any = getattr(model, "module", model)
+    inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+    flat = flatten_frames(frames)
+    weight = next(inner.model.vision_tower.parameters())
+    px_per_call = PX_PER_CALL.get(weight.device.type, PX_PER_CALL["cuda"])
+    num_per_call = max(1, px_per_call // (flat.shape[-1] * flat.shape[-2]))
+    maps = []
+    with torch.no_grad():
+        for part in flat.split(num_per_call):
+            pixel_values = normalise_frames(
+                part.to(weight.device),
+                image_mean=image_mean,
+                image_std=image_std,
+                dtype=weight.dtype,
+            ).contiguous(memory_format=torch.channels_last)
+            maps.append(inner.model.vision_tower(pixel_values).last_hidden_state)  # (f, C, h, w)
+    tokens = torch.cat(maps).flatten(2).permute(0, 2, 1)  # (F, P, C)
+    features: Tensor = inner.model.multi_modal_projector(tokens)
+    return features  # (F, P, D)
+
+
+def as_encoder_outputs(features: Tensor) -> dict[str, BaseModelOutputWithPooling]:
+    """Return features (F, P, D) in the form in which the model takes them ready-made."""
+    return {"image": BaseModelOutputWithPooling(pooler_output=features)}
+
+
 def supervised_positions(labels: Tensor) -> Tensor:
     """Return bool (B, L): true where the next token is supervised.
 
@@ -118,17 +166,13 @@ def supervised_loss(
     targets = labels[:, 1:][keep[:, :-1]]  # (N,)
     if targets.numel() == 0:
         raise ValueError("no token of the batch is supervised")
-    pixel_values = None
-    if batch.get("frames") is not None:
-        pixel_values = normalise_frames(
-            batch["frames"], image_mean=image_mean, image_std=image_std, dtype=tower_dtype(model)
-        )
+    seen = _see(model, batch.get("frames"), image_mean=image_mean, image_std=image_std)
     output = model(
         input_ids=batch["input_ids"],
         attention_mask=batch["attention_mask"],
-        pixel_values=pixel_values,
         logits_to_keep=keep,
         use_cache=False,
+        **seen,
     )
     logits = output.logits  # (N, V)
     summed = nn.functional.cross_entropy(
@@ -136,6 +180,30 @@ def supervised_loss(
     )
     divisor = targets.numel() if num_items is None else num_items
     return SupervisedLoss(summed / divisor, logits, targets)
+
+
+def _see(
+    model: nn.Module,
+    frames: Tensor | None,
+    *,
+    image_mean: Sequence[float],
+    image_std: Sequence[float],
+) -> dict[str, Any]:
+    """Return the frames as the argument through which the model takes them.
+
+    A tower that learns, or whose weights are spread over processes, must see them inside the
+    model's own forward pass.
+    """
+    if frames is None:
+        return {}
+    tower = [p for name, p in model.named_parameters() if "vision_tower" in name]
+    if any(p.requires_grad or isinstance(p, DTensor) for p in tower):
+        pixel_values = normalise_frames(
+            frames, image_mean=image_mean, image_std=image_std, dtype=tower[0].dtype
+        )
+        return {"pixel_values": pixel_values}
+    features = encode_frames(model, frames, image_mean=image_mean, image_std=image_std)
+    return {"mm_encoder_outputs": as_encoder_outputs(features)}
 
 
 def touch_vision(model: nn.Module, *, frame_size: int) -> Tensor:

@@ -21,13 +21,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from flipbook.model.fastvlm import normalise_frames, tower_dtype
+from flipbook.model.fastvlm import as_encoder_outputs, encode_frames
 from flipbook.model.words import END_TOKEN, PAD_TOKEN
 
 BATCHES_PER_WINDOW = 16  # prompts are sorted by length, and their features held, this far ahead
-PX_PER_ENCODER_CALL = 8 * 1024 * 1024  # eight frames at 1024 px: bounds the tower's activations
 FINAL_PUNCTUATION = ".!?,;:"
 
 
@@ -169,7 +167,11 @@ def _see(
                 row_of[key] = len(distinct)
                 distinct.append(frame)
             rows[-1].append(row_of[key])
-    features = _encode(model, distinct, mean=mean, std=std)  # (distinct, P, D)
+    features = torch.zeros(0, 0, 0)
+    if distinct:
+        features = encode_frames(
+            model, torch.stack(distinct), image_mean=mean, image_std=std
+        )  # (distinct, P, D)
     for prompt, shown in zip(prompts, rows, strict=True):
         num_places = int((prompt.input_ids == model.config.image_token_id).sum())
         if num_places != len(shown) * features.shape[1]:
@@ -178,27 +180,6 @@ def _see(
                 f"of {features.shape[1]} features each"
             )
     return _Seen(features, rows)
-
-
-def _encode(
-    model: Any, frames: Sequence[Tensor], *, mean: Sequence[float], std: Sequence[float]
-) -> Tensor:
-    """Return the language model's view of frames of one size, (F, P, D)."""
-    if not frames:
-        return torch.zeros(0, 0, 0)
-    side = frames[0].shape[-1]
-    num_per_call = max(1, PX_PER_ENCODER_CALL // side**2)
-    device = next(model.parameters()).device
-    parts = []
-    for start in range(0, len(frames), num_per_call):
-        pixels = normalise_frames(
-            torch.stack(list(frames[start : start + num_per_call])).to(device),
-            image_mean=tuple(mean),
-            image_std=tuple(std),
-            dtype=tower_dtype(model),
-        )  # (F, 3, S, S)
-        parts.append(model.get_image_features(pixel_values=pixels, return_dict=True).pooler_output)
-    return torch.cat(parts)
 
 
 def _end_ids(tokenizer: Any) -> list[int]:
@@ -221,8 +202,7 @@ def _greedy_tokens(
     visual = [part.flatten(0, 1) for part in features if len(part)]  # each (T * P, D)
     inputs: dict[str, Any] = {}
     if visual:
-        pooled = BaseModelOutputWithPooling(pooler_output=torch.cat(visual)[None])
-        inputs["mm_encoder_outputs"] = {"image": pooled}
+        inputs["mm_encoder_outputs"] = as_encoder_outputs(torch.cat(visual)[None])
     output = model.generate(
         input_ids=input_ids,
         attention_mask=mask,

@@ -93,14 +93,15 @@ class FlipbookTrainer(Trainer):
         """
         if model.training:  # the library has just put the whole model, tower included, in it
             set_train_mode(model, train_batch_norm=self._train_batch_norm)
-        result = supervised_loss(
-            model,
-            inputs,
-            image_mean=self.checkpoint.image_mean,
-            image_std=self.checkpoint.image_std,
-            num_items=num_items_in_batch,
-            label_smoothing=self.args.label_smoothing_factor if model.training else 0.0,
-        )
+        with self.accelerator.autocast():
+            result = supervised_loss(
+                model,
+                inputs,
+                image_mean=self.checkpoint.image_mean,
+                image_std=self.checkpoint.image_std,
+                num_items=num_items_in_batch,
+                label_smoothing=self.args.label_smoothing_factor if model.training else 0.0,
+            )
         loss = result.loss
         if not torch.isfinite(loss):
             raise TrainingError(_not_finite("loss", self.state.global_step, inputs["record_ids"]))
