@@ -31,6 +31,7 @@ import torch
 from PIL import Image
 
 from flipbook.video import read_clip
+from hardware import processor
 
 FRAME_SIZE = 512
 RESULT_FILE = Path(__file__).parent / "results" / "decode.md"
@@ -173,13 +174,6 @@ def page(rows: list[str], arguments: argparse.Namespace, *, decord_version: str)
             "",
         ]
     )
-
-
-def processor() -> str:
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text().splitlines() if facts.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0]}, {len(names)} cores" if names else "processor unknown"
 
 
 if __name__ == "__main__":

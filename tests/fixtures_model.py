@@ -13,11 +13,12 @@ import pytest
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import FastVlmConfig, FastVlmForConditionalGeneration, Qwen2Tokenizer
 
+from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.data.template import FASTVLM_CHAT_TEMPLATE
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.initialise import initialise_
 from flipbook.model.saving import save_apple_checkpoint, save_checkpoint
-from flipbook.model.words import IMAGE_TOKEN, add_image_token
+from flipbook.model.words import add_image_token
 from flipbook.video.settings import ClipSettings
 
 FRAME_SIZE = 128

@@ -7,6 +7,7 @@ import torch
 
 from fixtures_model import make_checkpoint
 from flipbook.data.conversation import IGNORE_INDEX
+from flipbook.model import fastvlm
 from flipbook.model.fastvlm import (
     flatten_frames,
     normalise_frames,
@@ -119,6 +120,36 @@ def test_a_batch_of_images_videos_and_texts_is_the_sum_of_its_rows(model: Any) -
     together = supervised_loss(model, mixed, num_items=1).loss
     apart = sum(supervised_loss(model, row, num_items=1).loss for row in rows)
     torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-4)
+
+
+def test_a_few_frames_at_a_time_are_as_good_as_all(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = _batch(model)["frames"]
+    with torch.no_grad():
+        plain = model.get_image_features(pixel_values=normalise_frames(frames)).pooler_output
+    monkeypatch.setitem(fastvlm.PX_PER_CALL, "cpu", 3 * 128 * 128)
+    ours = fastvlm.encode_frames(model, frames)
+    assert ours.shape == (4, 4, plain.shape[-1])
+    torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4 * float(plain.std()))
+
+
+def test_a_tower_that_learns_gets_a_gradient_and_a_frozen_one_none(model: Any) -> None:
+    batch = _batch(model)
+    tower = list(model.model.vision_tower.parameters())
+    try:
+        supervised_loss(model, batch).loss.backward()
+        assert all(p.grad is not None for p in tower if p.ndim > 1)
+        trained = model.model.multi_modal_projector.linear_1.weight.grad.clone()
+        model.zero_grad()
+        model.model.vision_tower.requires_grad_(False)
+        supervised_loss(model, batch).loss.backward()
+        assert all(p.grad is None for p in tower)
+        frozen = model.model.multi_modal_projector.linear_1.weight.grad
+        torch.testing.assert_close(frozen, trained, rtol=1e-3, atol=1e-5 * float(trained.std()))
+    finally:
+        model.zero_grad()
+        model.model.vision_tower.requires_grad_(True)
 
 
 def test_nothing_to_learn_is_an_error(model: Any) -> None:

@@ -230,3 +230,13 @@ def test_the_saved_precision_is_the_one_asked_for(tune: Tune) -> None:
     assert dtypes == {torch.bfloat16}
     plain = AutoModelForImageTextToText.from_pretrained(result.model_folder)
     assert all(p.isfinite().all() for p in plain.parameters())
+
+
+def test_curves_lie_in_the_run_folder(tune: Tune) -> None:
+    result = tune(report_to="tensorboard")
+    assert list((result.run_folder / "tensorboard").glob("events.*"))
+
+
+def test_a_run_of_no_steps_is_refused(tune: Tune) -> None:
+    with pytest.raises(ArgumentError, match="no step"):
+        tune(max_steps=-1, num_train_epochs=0)

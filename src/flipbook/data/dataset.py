@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 
 from flipbook.data.conversation import (
     IGNORE_INDEX,
+    IMAGE_TOKEN,
     EncodedConversation,
     encode_conversation,
     encode_prompt,
@@ -30,8 +31,6 @@ from flipbook.data.sample import Question, Sample
 from flipbook.data.turns import Turn
 from flipbook.errors import FlipbookError, MediaError, RecordError
 from flipbook.video.settings import ClipSettings
-
-IMAGE_TOKEN = "<image>"  # noqa: S105 - a token of the vocabulary
 
 
 class DataSettings(Protocol):

@@ -27,13 +27,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import FastVlmForConditionalGeneration
 
+from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.errors import CheckpointError, did_you_mean
 from flipbook.model import apple
 from flipbook.model.folders import CONFIG_FILE, find_folder, find_weight_files, read_json
-from flipbook.model.processing import NO_MEAN, NO_STD, PX_PER_TOKEN, Triple, read_image_rule
+from flipbook.model.processing import NO_MEAN, NO_STD, Triple, read_image_rule
 from flipbook.model.quantize import quantization_kwargs
-from flipbook.model.words import IMAGE_TOKEN, add_image_token, generation_config, load_tokenizer
-from flipbook.video.settings import ClipSettings
+from flipbook.model.words import add_image_token, generation_config, load_tokenizer
+from flipbook.video.settings import PX_PER_TOKEN, ClipSettings
 
 DEFAULT_FRAME_SIZE = 1024  # the side FastVLM was trained at
 MEANINGLESS_SEQ_LENGTH = 576  # the default of FastVlmConfig, which is true of no FastVLM

@@ -17,8 +17,8 @@ from transformers import LlavaImageProcessorPil, LlavaProcessor, PreTrainedToken
 
 from flipbook.errors import CheckpointError
 from flipbook.model.folders import read_json
+from flipbook.video.settings import PX_PER_TOKEN
 
-PX_PER_TOKEN = 64
 NO_MEAN = (0.0, 0.0, 0.0)  # FastVLM is fed plain [0, 1] pixels: its processor has mean 0, std 1
 NO_STD = (1.0, 1.0, 1.0)
 _FILES = (("preprocessor_config.json", None), ("processor_config.json", "image_processor"))

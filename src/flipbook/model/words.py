@@ -15,10 +15,10 @@ from typing import Any
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.data.template import FASTVLM_CHAT_TEMPLATE, choose_template
 from flipbook.errors import CheckpointError
 
-IMAGE_TOKEN = "<image>"  # noqa: S105  (a word of the vocabulary)
 END_TOKEN = "<|im_end|>"  # noqa: S105
 PAD_TOKEN = "<|endoftext|>"  # noqa: S105
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.saving import save_checkpoint
 from flipbook.model.tuning import LoraSettings, cast_frozen, choose_trainable
 from flipbook.train.arguments import Arguments, DataArguments
-from flipbook.train.plan import print_plan
+from flipbook.train.plan import num_optimizer_steps, print_plan
 from flipbook.train.progress import ProgressCallback, Throughput
 from flipbook.train.record import write_arguments, write_environment
 from flipbook.train.trainer import FlipbookTrainer
@@ -65,18 +64,17 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     run_folder = Path(str(args.output_dir))
     resume_from = _resume_from(run_folder, args.resume_from_checkpoint)
     set_seed(args.seed)
-    checkpoint = load_checkpoint(
-        arguments.model.model_name_or_path,
-        quantize=None if arguments.model.quantize == "none" else arguments.model.quantize,
-        attn_implementation=arguments.model.attn_implementation,
-    )
+    checkpoint = _load(arguments)
     data_args = _fit_to_checkpoint(arguments.data, checkpoint)
     checkpoint.settings = clip_settings(data_args)
     data = make_supervised_data_module(checkpoint.tokenizer, data_args)
     model = _prepare_model(arguments, checkpoint)
+    if num_optimizer_steps(len(data["train_dataset"]), args) < 1:
+        raise ArgumentError("This run has no step. Give --num_train_epochs or --max_steps above 0.")
     is_main = args.process_index == 0
     shown = console if is_main else None
     if is_main:
+        console.print(f"Tuning {arguments.model.model_name_or_path} ({checkpoint.layout})")
         print_plan(console, model=model, data=data, args=args)
         run_folder.mkdir(parents=True, exist_ok=True)
         write_arguments(run_folder, dataclasses.replace(arguments, data=data_args))
@@ -89,6 +87,17 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     model_folder = _save(trainer, arguments, checkpoint, run_folder)
     _release(trainer)
     return RunResult(run_folder, model_folder, is_main)
+
+
+def _load(arguments: Arguments) -> Checkpoint:
+    """Return the checkpoint, in float32 unless what is frozen is quantised."""
+    quantize = None if arguments.model.quantize == "none" else arguments.model.quantize
+    return load_checkpoint(
+        arguments.model.model_name_or_path,
+        dtype=torch.bfloat16 if quantize else torch.float32,
+        quantize=quantize,
+        attn_implementation=arguments.model.attn_implementation,
+    )
 
 
 def _resume_from(run_folder: Path, asked: str | None) -> str | None:
@@ -166,7 +175,6 @@ def _make_trainer(
     console: Console | None,
 ) -> FlipbookTrainer:
     args = arguments.training
-    os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(run_folder / "tensorboard"))
     show_bar = not args.disable_tqdm
     args.disable_tqdm = True  # its bar would stand beside ours
     throughput = Throughput()

@@ -10,12 +10,15 @@ each evaluation, and stopping where the numbers, or the data, are not sound.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
+from torch.utils.tensorboard import SummaryWriter
 from transformers import PrinterCallback, Trainer
+from transformers.integrations import TensorBoardCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from flipbook.data.batch import DataModule
@@ -70,6 +73,9 @@ class FlipbookTrainer(Trainer):
         self.checkpoint = checkpoint
         self.progress = progress
         self.remove_callback(PrinterCallback)  # the progress callback shows the log
+        if self.pop_callback(TensorBoardCallback) is not None and self.is_world_process_zero():
+            writer = SummaryWriter(str(Path(str(args.output_dir)) / "tensorboard"))
+            self.add_callback(TensorBoardCallback(writer))
         self.loss_is_scaled_for_ga = True  # supervised_loss divides by the tokens of the whole step
         self.model_accepts_loss_kwargs = True
         self._train_batch_norm = train_batch_norm
