@@ -93,7 +93,7 @@ def _help() -> str:
 def _hide_bars_of_libraries() -> None:
     from transformers.utils import logging as library_logging
 
-    library_logging.disable_progress_bar()
+    library_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _quieten() -> None:

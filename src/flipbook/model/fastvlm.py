@@ -111,7 +111,7 @@ def encode_frames(
     num_per_call = max(1, px_per_call // (flat.shape[-1] * flat.shape[-2]))
     maps = []
     with torch.no_grad():
-        for part in flat.split(num_per_call):
+        for part in torch.split(flat, num_per_call):
             pixel_values = normalise_frames(
                 part.to(weight.device),
                 image_mean=image_mean,

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
 from torch.utils.tensorboard import SummaryWriter
 from transformers import PrinterCallback, Trainer
-from transformers.integrations import TensorBoardCallback
+from transformers.integrations.integration_utils import TensorBoardCallback
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from flipbook.data.batch import DataModule
@@ -75,7 +75,7 @@ class FlipbookTrainer(Trainer):
         self.remove_callback(PrinterCallback)  # the progress callback shows the log
         if self.pop_callback(TensorBoardCallback) is not None and self.is_world_process_zero():
             writer = SummaryWriter(str(Path(str(args.output_dir)) / "tensorboard"))
-            self.add_callback(TensorBoardCallback(writer))
+            self.add_callback(TensorBoardCallback(writer))  # type: ignore[no-untyped-call]
         self.loss_is_scaled_for_ga = True  # supervised_loss divides by the tokens of the whole step
         self.model_accepts_loss_kwargs = True
         self._train_batch_norm = train_batch_norm
