@@ -240,3 +240,9 @@ def test_curves_lie_in_the_run_folder(tune: Tune) -> None:
 def test_a_run_of_no_steps_is_refused(tune: Tune) -> None:
     with pytest.raises(ArgumentError, match="no step"):
         tune(max_steps=-1, num_train_epochs=0)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_training(tune: Tune, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ArgumentError, match="cannot be written to"):
+        tune(tmp_path / "file" / "run")

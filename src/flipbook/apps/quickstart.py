@@ -6,12 +6,14 @@ seed -> clips made on the spot -> the embedded model tuned on them -> scores wit
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from rich.console import Console
 
 from flipbook.apps.train import claim, print_places
 from flipbook.data.generated.write import GeneratedData, write_generated_data
+from flipbook.data.records import read_records
 from flipbook.errors import ArgumentError
 from flipbook.train.parsing import parse_arguments
 from flipbook.train.run import train
@@ -70,10 +72,11 @@ def run(args: argparse.Namespace) -> None:
     result = train(arguments, console=console)
     claim(arguments, result, [str(data.test), str(data.images)], console=console)
     print_places(result, console=console)
-    clip = next((data.folder / "clips").glob("test-*.mp4"))
+    (first, *_) = read_records(data.test).records
     console.print(
-        "\nAsk it something:\n"
-        f'  flipbook chat --model {folder} --video {clip} "What happens in the clip?"',
+        "\nAsk it something yourself:\n"
+        f'  flipbook chat --model {folder} --video {os.path.relpath(first.media[0].path)} '
+        f'"{first.conversations[0][0].text}"',
         markup=False,
     )
 

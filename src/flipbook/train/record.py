@@ -36,16 +36,17 @@ SECRETS = {"hub_token"}
 def write_arguments(run_folder: Path, arguments: Arguments) -> Path:
     """Return the path of `config.yaml`: what was asked for and what was found for the rest.
 
-    `flipbook train config.yaml` gives the run again. Settings of the library that were left at
-    their defaults are not repeated.
+    `flipbook train config.yaml` gives the run again. Settings of the library that stayed at their
+    defaults are not repeated.
     """
     lines: dict[str, Any] = {}
     for part in (arguments.model, arguments.data, arguments.training):
         for field in dataclasses.fields(part):
-            value = getattr(part, field.name)
+            value = _plain(getattr(part, field.name))
             own = field.name in type(part).__annotations__ or field.name in arguments.explicit
-            if field.init and own and value is not None and field.name not in SECRETS:
-                lines[field.name] = _plain(value)
+            told = field.init and (own or value != field.default) and field.name not in SECRETS
+            if told and isinstance(value, (str, int, float, list)) and value != []:
+                lines[field.name] = value
     path = run_folder / "config.yaml"
     path.write_text(yaml.safe_dump(lines, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return path

@@ -76,7 +76,7 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     if is_main:
         console.print(f"Tuning {arguments.model.model_name_or_path} ({checkpoint.layout})")
         print_plan(console, model=model, data=data, args=args)
-        run_folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(run_folder)
         write_arguments(run_folder, dataclasses.replace(arguments, data=data_args))
         write_environment(run_folder)
     trainer = _make_trainer(arguments, model, checkpoint, data, run_folder, shown)
@@ -120,6 +120,17 @@ def _resume_from(run_folder: Path, asked: str | None) -> str | None:
             f"newest one in {run_folder}."
         )
     return asked
+
+
+def _make_folder(run_folder: Path) -> None:
+    try:
+        run_folder.mkdir(parents=True, exist_ok=True)
+        (run_folder / ".writable").touch()
+        (run_folder / ".writable").unlink()
+    except OSError as error:
+        raise ArgumentError(
+            f"--output_dir {run_folder} cannot be written to ({error.strerror}). Give another."
+        ) from error
 
 
 def _newest_checkpoint(run_folder: Path) -> str | None:
