@@ -242,7 +242,52 @@ def test_a_run_of_no_steps_is_refused(tune: Tune) -> None:
         tune(max_steps=-1, num_train_epochs=0)
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_training(tune: Tune, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_said_before_training(
+    tune: Tune, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ArgumentError, match="cannot be written to"):
         tune(tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize("lora_r", [0, 2])
+def test_bfloat16_autocast_trains_float32_weights(tune: Tune, lora_r: int) -> None:
+    result = tune(bf16=True, lora_r=lora_r, max_steps=8, learning_rate=1e-2)
+    losses = _losses(result)
+    assert losses[-1] < losses[0]
+    dtypes = {t.dtype for t in _weights(result.model_folder).values() if t.is_floating_point()}
+    assert dtypes == {torch.bfloat16}
+
+
+def test_activation_checkpointing_changes_no_loss(tune: Tune, tmp_path: Path) -> None:
+    parts = {"train_parts": "vision_tower projector language_model", "max_steps": 3}
+    plain = tune(tmp_path / "plain", **parts)
+    saved = tune(tmp_path / "saved", activation_checkpointing=True, **parts)
+    assert _losses(saved) == pytest.approx(_losses(plain), rel=1e-5)
+
+
+def test_lora_resumes_and_takes_the_best(
+    tune: Tune, tmp_path: Path, generated: GeneratedData
+) -> None:
+    settings: dict[str, Any] = {
+        "lora_r": 2,
+        "learning_rate": 1e-2,
+        "max_steps": 4,
+        "validation_data_path": generated.validation,
+        "eval_strategy": "steps",
+        "eval_steps": 2,
+        "save_strategy": "steps",
+        "save_steps": 2,
+    }
+    straight = tune(tmp_path / "straight", **settings)
+    (tmp_path / "stopped").mkdir()
+    (straight.run_folder / "checkpoint-2").rename(tmp_path / "stopped" / "checkpoint-2")
+    resumed = tune(tmp_path / "stopped", resume_from_checkpoint="latest", **settings)
+    assert _losses(resumed) == _losses(straight)[2:]
+
+
+def test_a_checkpoint_on_the_way_can_be_asked(tune: Tune) -> None:
+    result = tune(max_steps=2, save_strategy="steps", save_steps=1)
+    checkpoint = load_checkpoint(result.run_folder / "checkpoint-2")
+    assert checkpoint.settings is not None
+    assert checkpoint.settings.num_frames == 2

@@ -171,7 +171,7 @@ def _prepare_model(arguments: Arguments, checkpoint: Checkpoint) -> nn.Module:
     model = choose_trainable(checkpoint.model, words.train_parts, lora=lora)
     if words.frozen_dtype == "bfloat16" or (words.frozen_dtype == "auto" and args.bf16):
         cast_frozen(model, torch.bfloat16)
-    if args.gradient_checkpointing and "vision_tower" in words.train_parts:
+    if args.activation_checkpointing and "vision_tower" in words.train_parts:
         # The library's switch does not reach into timm.
         checkpoint.model.model.vision_tower.timm_model.set_grad_checkpointing(True)
     return model
