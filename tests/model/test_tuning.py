@@ -62,7 +62,7 @@ def test_trained_weights_are_float32_and_frozen_ones_may_not_be(model: Any) -> N
     }
 
 
-def test_lora_adapts_the_language_model_and_trains_the_projector(model: Any) -> None:
+def test_lora_adapts_the_language_model_and_trains_the_projector(model: Any, original: Any) -> None:
     wrapped = choose_trainable(
         model, ["projector", "language_model"], lora=LoraSettings(rank=2, alpha=4.0)
     )
@@ -72,6 +72,12 @@ def test_lora_adapts_the_language_model_and_trains_the_projector(model: Any) -> 
     assert len(adapted) == 2 * 7  # layers, each with q k v o gate up down
     assert all("language_model.layers" in name for name in adapted)
     assert _trainable_parts(wrapped) == {"projector", "language_model"}
+    projector = part_sizes(wrapped)[1]
+    assert (
+        projector.num_weights
+        == projector.num_trainable
+        == sum(p.numel() for p in original.model.multi_modal_projector.parameters())
+    )
 
 
 def test_unknown_or_empty_parts_are_refused() -> None:

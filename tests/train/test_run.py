@@ -131,6 +131,12 @@ def test_lora_leaves_adapters_and_a_merged_model(tune: Tune, fast_vlm_folder: Pa
     assert not {name for name in changed if "vision_tower" in name or "embed_tokens" in name}
 
 
+def test_adapters_name_their_base_so_nobody_asks_the_hub(tune: Tune, apple_folder: Path) -> None:
+    result = tune(model_name_or_path=apple_folder, lora_r=2, max_steps=1)
+    config = json.loads((result.run_folder / "adapter" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(apple_folder)
+
+
 def test_the_loss_falls_on_a_few_records(tune: Tune) -> None:
     losses = _losses(tune(max_steps=25, learning_rate=5e-3, per_device_train_batch_size=8))
     assert losses[-1] < 0.5 * losses[0]

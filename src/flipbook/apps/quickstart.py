@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
     (first, *_) = read_records(data.test).records
     console.print(
         "\nAsk it something yourself:\n"
-        f'  flipbook chat --model {folder} --video {os.path.relpath(first.media[0].path)} '
+        f"  flipbook chat --model {folder} --video {os.path.relpath(first.media[0].path)} "
         f'"{first.conversations[0][0].text}"',
         markup=False,
     )

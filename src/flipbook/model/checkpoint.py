@@ -96,6 +96,7 @@ def load_checkpoint(
     config = read_json(folder / CONFIG_FILE)
     checkpoint = _layout_of(config, folder)(folder, config, model_kwargs)
     checkpoint.model.eval()
+    checkpoint.model.name_or_path = str(folder)  # peft asks the hub about a base without a name
     checkpoint.model.generation_config = generation_config(checkpoint.tokenizer)
     if checkpoint.research_only:
         _tell_licence(str(name_or_path))

@@ -204,9 +204,11 @@ class PartSize:
 
 def part_sizes(model: nn.Module) -> tuple[PartSize, ...]:
     """Return the sizes of all parts, for the table that is printed before the first step."""
+    # Beside a module that trains in full, peft keeps the original one.
+    named = [(n, p) for n, p in model.named_parameters() if ".original_module." not in n]
     sizes = []
     for part in PARTS:
-        own = [p for name, p in model.named_parameters() if part_of(name) == part]
+        own = [p for name, p in named if part_of(name) == part]
         sizes.append(
             PartSize(
                 part=part,
