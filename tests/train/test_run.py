@@ -297,3 +297,9 @@ def test_a_checkpoint_on_the_way_can_be_asked(tune: Tune) -> None:
     checkpoint = load_checkpoint(result.run_folder / "checkpoint-2")
     assert checkpoint.settings is not None
     assert checkpoint.settings.num_frames == 2
+
+
+def test_frames_that_repeat_are_counted_in_the_log(tune: Tune, generated: GeneratedData) -> None:
+    clips = tune(data_path=generated.validation, num_video_frames=24, max_steps=1)
+    (line,) = [line for line in _log(clips.run_folder) if "loss" in line]
+    assert line["repeated_frames"] == 4 * 2  # four clips of 22 frames

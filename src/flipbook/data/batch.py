@@ -26,8 +26,9 @@ class Batch(TypedDict):
     """Samples padded on the right to one length.
 
     `input_ids`, `labels`, `attention_mask`: int64 (B, L). `frames`: uint8, absent when no sample
-    has any. `num_frames`: how many frames each sample has. `record_ids`: which records they are.
-    `error`: present instead of all else when a sample could not be made.
+    has any. `num_frames`: how many frames each sample has; `num_repeated`: how many of all of them
+    repeat another. `record_ids`: which records they are. `error`: present instead of all else when
+    a sample could not be made.
     """
 
     input_ids: NotRequired[Tensor]
@@ -35,6 +36,7 @@ class Batch(TypedDict):
     attention_mask: NotRequired[Tensor]
     frames: NotRequired[Tensor]
     num_frames: NotRequired[list[int]]
+    num_repeated: NotRequired[int]
     record_ids: NotRequired[list[str]]
     error: NotRequired[FlipbookError]
 
@@ -65,6 +67,7 @@ class DataCollatorForSupervisedDataset:
             # Told by length, not by the padding token: an answer may hold that token too.
             "attention_mask": (torch.arange(longest) < lengths[:, None]).long(),
             "num_frames": [len(sample.frames) for sample in good],
+            "num_repeated": sum(sample.num_repeated for sample in good),
             "record_ids": [sample.record_id for sample in good],
         }
         frames = batch_frames([sample.frames for sample in good])

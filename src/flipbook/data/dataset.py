@@ -185,8 +185,7 @@ class LazySupervisedDataset(Dataset[Sample]):
             system_prompt=self.settings.system_prompt,
             record_id=record.id,
         )
-        reference = "".join(part for part in turns[-1].parts if isinstance(part, str))
-        return Question(record.id, input_ids, media.frames, reference)
+        return Question(record.id, input_ids, media.frames, turns[-1].text)
 
     def __getitems__(self, indices: Sequence[int]) -> list[Sample | FlipbookError]:
         """Return the samples of a batch; a failure as the error itself.

@@ -33,7 +33,7 @@ class MediaFrames(NamedTuple):
 
 def media_of(turns: Iterable[Turn]) -> tuple[Media, ...]:
     """Return the videos and images of a conversation in the order of their placeholders."""
-    return tuple(part for turn in turns for part in turn.parts if isinstance(part, Media))
+    return tuple(media for turn in turns for media in turn.media)
 
 
 def read_media(

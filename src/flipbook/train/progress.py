@@ -26,11 +26,13 @@ class Throughput:
     Attributes:
         num_samples: trained on by all processes.
         num_tokens: in them, visual ones included, padding not.
+        num_repeated_frames: in them, because a clip had fewer frames than were asked for.
         busy_s: seconds of training, without evaluation and saving.
     """
 
     num_samples: int = 0
     num_tokens: int = 0
+    num_repeated_frames: int = 0
     busy_s: float = 0.0
     _since: float | None = field(default=None, repr=False)
 
@@ -44,10 +46,11 @@ class Throughput:
             self.busy_s += time.perf_counter() - self._since
             self._since = None
 
-    def add(self, *, num_samples: int, num_tokens: int) -> None:
+    def add(self, *, num_samples: int, num_tokens: int, num_repeated_frames: int) -> None:
         """Count a batch."""
         self.num_samples += num_samples
         self.num_tokens += num_tokens
+        self.num_repeated_frames += num_repeated_frames
 
     def rates(self) -> dict[str, float]:
         """Return samples and tokens per second of training so far; empty before any."""
@@ -125,7 +128,12 @@ class ProgressCallback(TrainerCallback):
         """Write a line of the log, and show it."""
         if logs is None or not state.is_world_process_zero:
             return
-        line = {"step": state.global_step, **logs, **self.throughput.rates()}
+        line = {
+            "step": state.global_step,
+            **logs,
+            **self.throughput.rates(),
+            "repeated_frames": self.throughput.num_repeated_frames,
+        }
         with self.log_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**line, "unix_time_s": round(time.time(), 3)}) + "\n")
         if self.console is not None and "train_runtime" not in logs:

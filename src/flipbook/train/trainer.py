@@ -108,20 +108,21 @@ class FlipbookTrainer(Trainer):
                 num_items=num_items_in_batch,
                 label_smoothing=self.args.label_smoothing_factor if model.training else 0.0,
             )
-        loss = result.loss
+            loss = result.loss
+            if self._vision_trains and model.training and inputs.get("frames") is None:
+                loss = loss + touch_vision(model, frame_size=self._settings.frame_size)
         if not torch.isfinite(loss):
             raise TrainingError(_not_finite("loss", self.state.global_step, inputs["record_ids"]))
-        if self._vision_trains and model.training and inputs.get("frames") is None:
-            loss = loss + touch_vision(model, frame_size=self._settings.frame_size)
         if model.training:
             self.progress.throughput.add(
                 num_samples=len(inputs["record_ids"]) * self.args.world_size,
                 num_tokens=int(inputs["attention_mask"].sum()) * self.args.world_size,
+                num_repeated_frames=inputs["num_repeated"] * self.args.world_size,
             )
             if num_items_in_batch is not None and self.args.average_tokens_across_devices:
-                loss = (
-                    loss * self.accelerator.num_processes
-                )  # the processes' gradients are averaged
+                # The loss was divided by the tokens of all processes, and their gradients will be
+                # averaged, which divides once more.
+                loss = loss * self.accelerator.num_processes
         return (loss, {"logits": result.logits}) if return_outputs else loss
 
     def prediction_step(
