@@ -179,8 +179,7 @@ class FlipbookTrainer(Trainer):
         """Return the validation loss, and the share of questions answered right in words."""
         output = super().evaluation_loop(dataloader, *args, **kwargs)
         prefix = kwargs.get("metric_key_prefix", "eval")
-        dataset: Any = self.eval_dataset
-        (output.metrics or {}).update(self._answer_accuracy(dataset, prefix))
+        (output.metrics or {}).update(self._answer_accuracy(dataloader.dataset, prefix))
         return output
 
     def _answer_accuracy(self, dataset: LazySupervisedDataset, prefix: str) -> dict[str, float]:
@@ -190,23 +189,30 @@ class FlipbookTrainer(Trainer):
         world_size, rank = self.args.world_size, self.args.process_index
         # Spread over the whole set, so that no task at its end is left out.
         indices = [i * len(dataset) // num_answers for i in range(rank, num_answers, world_size)]
-        questions = [dataset.question(index) for index in indices]
-        answers = generate_answers(
-            self.accelerator.unwrap_model(self.model),
-            self.checkpoint.tokenizer,
-            [Prompt(q.record_id, q.input_ids, q.frames) for q in questions],
-            image_mean=self.checkpoint.image_mean,
-            image_std=self.checkpoint.image_std,
-            batch_size=self.args.per_device_eval_batch_size,
-            max_new_tokens=self.arguments.max_new_tokens,
-        )
+        batch_size = self.args.per_device_eval_batch_size
         num_right = sum(
-            answers_match(answer, question.reference)
-            for answer, question in zip(answers, questions, strict=True)
+            self._num_right(dataset, indices[start : start + batch_size])
+            for start in range(0, len(indices), batch_size)
         )
-        counted = torch.tensor([num_right, len(answers)], device=self.args.device)
+        counted = torch.tensor([num_right, len(indices)], device=self.args.device)
         total = self.accelerator.reduce(counted, reduction="sum")
         return {f"{prefix}_accuracy": float(total[0] / total[1])}
+
+    def _num_right(self, dataset: LazySupervisedDataset, indices: Sequence[int]) -> int:
+        """Return how many questions of one batch are answered right."""
+        questions = [dataset.question(index) for index in indices]
+        with self.accelerator.autocast():
+            answers = generate_answers(
+                self.accelerator.unwrap_model(self.model),
+                self.checkpoint.tokenizer,
+                [Prompt(q.record_id, q.input_ids, q.frames) for q in questions],
+                image_mean=self.checkpoint.image_mean,
+                image_std=self.checkpoint.image_std,
+                batch_size=len(questions),
+                max_new_tokens=self.arguments.max_new_tokens,
+            )
+        pairs = zip(answers, questions, strict=True)
+        return sum(answers_match(answer, question.reference) for answer, question in pairs)
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int] | None:
         dataset: Any = self.train_dataset if train_dataset is None else train_dataset
