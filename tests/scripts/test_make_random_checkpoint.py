@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
 import torch
 from transformers import FastVlmForConditionalGeneration
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "make_random_checkpoint.py"
-
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_random_checkpoint", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("make_random_checkpoint")
 
 
 def test_0_5b_has_the_parameters_of_the_real_one(script: ModuleType) -> None:

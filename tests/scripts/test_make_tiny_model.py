@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
+from collections.abc import Callable
 from types import ModuleType
 
 import pytest
@@ -12,17 +11,10 @@ import torch
 from flipbook.data.generated.scenes import Question
 from flipbook.model.tiny.build import TOKENS_PER_FRAME, build_model, build_tokenizer
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "make_tiny_model.py"
-
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_tiny_model", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("make_tiny_model")
 
 
 def test_only_the_answer_and_its_end_are_learned(script: ModuleType) -> None:

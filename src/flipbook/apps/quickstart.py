@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -75,10 +77,17 @@ def run(args: argparse.Namespace) -> None:
     (first, *_) = read_records(data.test).records
     console.print(
         "\nAsk it something yourself:\n"
-        f"  flipbook chat --model {folder} --video {os.path.relpath(first.media[0].path)} "
+        f"  {_program()} chat --model {folder} --video {os.path.relpath(first.media[0].path)} "
         f'"{first.conversations[0][0].text}"',
         markup=False,
     )
+
+
+def _program() -> str:
+    """Return the words that call flipbook from here."""
+    if shutil.which("flipbook"):
+        return "flipbook"
+    return f"{os.path.relpath(sys.executable)} -m flipbook"
 
 
 def keep_previous(folder: Path, *, console: Console) -> None:
