@@ -30,7 +30,8 @@ setup_environment() {
         [ -x .venv/bin/python ] || uv venv --quiet --python '>=3.11' .venv
         uv pip install --quiet --python .venv/bin/python -c constraints.txt -e ".$extras"
     else
-        if [ ! -x .venv/bin/python ]; then
+        # Also after a set-up that was interrupted, or one by uv, which leaves pip out.
+        if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
             if ! python=$(find_python); then
                 echo "flipbook needs Python 3.11 or newer; none was found. Install it, or name it" \
                     "in FLIPBOOK_PYTHON." >&2
