@@ -26,6 +26,17 @@ def _losses(result: RunResult) -> list[float]:
     return [line["loss"] for line in _log(result.run_folder) if "loss" in line]
 
 
+def _straight_and_resumed(
+    tune: Tune, folder: Path, *, step: int, **settings: Any
+) -> tuple[RunResult, RunResult]:
+    """Return a run, and another that goes on from the first one's checkpoint of a step."""
+    straight = tune(folder / "straight", **settings)
+    (folder / "stopped").mkdir()
+    name = f"checkpoint-{step}"
+    (straight.run_folder / name).rename(folder / "stopped" / name)
+    return straight, tune(folder / "stopped", resume_from_checkpoint="latest", **settings)
+
+
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
@@ -103,10 +114,7 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(tune: Tune, tmp_path: Pat
         "save_strategy": "steps",
         "save_steps": 4,
     }
-    straight = tune(tmp_path / "straight", **settings)
-    (tmp_path / "stopped").mkdir()
-    (straight.run_folder / "checkpoint-4").rename(tmp_path / "stopped" / "checkpoint-4")
-    resumed = tune(tmp_path / "stopped", resume_from_checkpoint="latest", **settings)
+    straight, resumed = _straight_and_resumed(tune, tmp_path, step=4, **settings)
     assert _losses(resumed) == _losses(straight)[4:]
     before, after = _weights(straight.model_folder), _weights(resumed.model_folder)
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -285,10 +293,7 @@ def test_lora_resumes_and_takes_the_best(
         "save_strategy": "steps",
         "save_steps": 2,
     }
-    straight = tune(tmp_path / "straight", **settings)
-    (tmp_path / "stopped").mkdir()
-    (straight.run_folder / "checkpoint-2").rename(tmp_path / "stopped" / "checkpoint-2")
-    resumed = tune(tmp_path / "stopped", resume_from_checkpoint="latest", **settings)
+    straight, resumed = _straight_and_resumed(tune, tmp_path, step=2, **settings)
     assert _losses(resumed) == _losses(straight)[2:]
 
 

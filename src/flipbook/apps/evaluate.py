@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from flipbook.data.manifests import read_manifests, refuse_bad_records
+from flipbook.data.manifests import read_usable
 from flipbook.errors import ArgumentError
 from flipbook.evaluate.loading import DTYPES
 from flipbook.evaluate.report import PREDICTIONS_FILE, SCORES_FILE, print_report
@@ -60,12 +60,8 @@ def run(args: argparse.Namespace) -> None:
         if value is not None and value < 1:
             raise ArgumentError(f"--{name} is {value}: give 1 or more.")
     folder = report_folder(args.model, args.out)
-    found = read_manifests(args.data_path, image_folder=args.image_folder)
-    refuse_bad_records(
-        found.rejected,
-        num_records=len(found.records) + len(found.rejected),
-        max_bad_fraction=args.max_bad_fraction,
-        paths=args.data_path,
+    found = read_usable(
+        args.data_path, image_folder=args.image_folder, max_bad_fraction=args.max_bad_fraction
     )
     for error in found.rejected:
         print(f"left out: {error}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flipbook.data.manifests import read_manifests, refuse_bad_records
+from flipbook.data.manifests import read_usable
 from flipbook.evaluate.report import print_report
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
 from flipbook.train.arguments import Arguments
@@ -42,12 +42,10 @@ def claim(
     arguments: Arguments, result: RunResult, data_paths: Sequence[str], *, console: Console
 ) -> None:
     """Score the start model, the tuned model and its controls, and print the table."""
-    found = read_manifests(data_paths, image_folder=arguments.data.image_folder)
-    refuse_bad_records(
-        found.rejected,
-        num_records=len(found.records) + len(found.rejected),
+    found = read_usable(
+        data_paths,
+        image_folder=arguments.data.image_folder,
         max_bad_fraction=arguments.data.max_bad_fraction,
-        paths=data_paths,
     )
     clips, stills = split_still_images(found.records)
     scores = evaluate_model(

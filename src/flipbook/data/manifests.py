@@ -28,6 +28,25 @@ def read_manifests(paths: str | Sequence[str], *, image_folder: str | None) -> R
     return Records(tuple(records), tuple(rejected))
 
 
+def read_usable(
+    paths: str | Sequence[str], *, image_folder: str | None, max_bad_fraction: float
+) -> Records:
+    """Return the records of one file or several, where enough of them can be used.
+
+    Raises:
+        ManifestError: a file cannot be read at all.
+        DataError: more than `max_bad_fraction` are rejected, or all of them.
+    """
+    found = read_manifests(paths, image_folder=image_folder)
+    refuse_bad_records(
+        found.rejected,
+        num_records=len(found.records) + len(found.rejected),
+        max_bad_fraction=max_bad_fraction,
+        paths=paths,
+    )
+    return found
+
+
 def refuse_bad_records(
     rejected: Sequence[RecordError],
     *,

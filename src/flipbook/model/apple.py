@@ -25,6 +25,7 @@ from flipbook.model.apple_names import (
     to_apple_name,
     to_fast_vlm_name,
 )
+from flipbook.video.frames import PX_PER_TOKEN
 
 EMBEDDINGS = "model.language_model.embed_tokens.weight"
 HEAD = "lm_head.weight"
@@ -116,7 +117,7 @@ def translate_config(
         vision_config=_tower_config(state),
         text_config=Qwen2Config.from_dict(text),
         image_token_index=image_token_id,
-        image_seq_length=(frame_size // 64) ** 2,
+        image_seq_length=(frame_size // PX_PER_TOKEN) ** 2,
         tie_word_embeddings=tied,
     )
 

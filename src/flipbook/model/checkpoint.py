@@ -34,7 +34,8 @@ from flipbook.model.folders import CONFIG_FILE, find_folder, find_weight_files, 
 from flipbook.model.processing import NO_MEAN, NO_STD, Triple, read_image_rule
 from flipbook.model.quantize import quantization_kwargs
 from flipbook.model.words import add_image_token, generation_config, load_tokenizer
-from flipbook.video.settings import PX_PER_TOKEN, ClipSettings
+from flipbook.video.frames import PX_PER_TOKEN
+from flipbook.video.settings import ClipSettings
 
 DEFAULT_FRAME_SIZE = 1024  # the side FastVLM was trained at
 MEANINGLESS_SEQ_LENGTH = 576  # the default of FastVlmConfig, which is true of no FastVLM

@@ -17,7 +17,7 @@ from transformers import LlavaImageProcessorPil, LlavaProcessor, PreTrainedToken
 
 from flipbook.errors import CheckpointError
 from flipbook.model.folders import read_json
-from flipbook.video.settings import PX_PER_TOKEN
+from flipbook.video.frames import PX_PER_TOKEN
 
 NO_MEAN = (0.0, 0.0, 0.0)  # FastVLM is fed plain [0, 1] pixels: its processor has mean 0, std 1
 NO_STD = (1.0, 1.0, 1.0)

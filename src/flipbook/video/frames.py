@@ -24,6 +24,8 @@ from flipbook.video.paths import checked_file, has_extension
 
 IMAGE_EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"})
 
+PX_PER_TOKEN = 64  # stride of FastViTHD: one visual token for 64 x 64 px (FastVLM, section 3.1)
+
 # Stated by the header, checked before any pixel is decoded. The largest phone photographs have 200
 # million pixels, and would need 600 MB.
 MAX_IMAGE_PIXELS = 100_000_000
@@ -115,9 +117,9 @@ def check_square(*, frame_size: int, aspect: str) -> None:
             f"unknown aspect {aspect!r}; known are {', '.join(ASPECTS)}."
             f"{did_you_mean(aspect, ASPECTS)}"
         )
-    if isinstance(frame_size, bool) or frame_size < 1 or frame_size % 64:
+    if isinstance(frame_size, bool) or frame_size < 1 or frame_size % PX_PER_TOKEN:
         raise ValueError(
-            f"frame_size is {frame_size}; it must be a positive multiple of 64 px, "
+            f"frame_size is {frame_size}; it must be a positive multiple of {PX_PER_TOKEN} px, "
             f"such as 256, 512 or 1024"
         )
 

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from flipbook.errors import ArgumentError, CheckpointError, did_you_mean
-from flipbook.video.frames import ASPECTS
+from flipbook.video.frames import ASPECTS, PX_PER_TOKEN
 from flipbook.video.sampling import SAMPLERS
 
 SETTINGS_FILE = "flipbook.json"
 FORMAT_VERSION = 1
-PX_PER_TOKEN = 64  # stride of FastViTHD: one visual token for 64 x 64 px (FastVLM, section 3.1)
 MAX_FRAME_SNAP = 0.5  # from half the spacing on, two instants could meet in one frame
 
 

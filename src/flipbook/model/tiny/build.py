@@ -22,9 +22,10 @@ from transformers import (
 
 from flipbook.data.conversation import FASTVLM_CHAT_TEMPLATE
 from flipbook.model.initialise import initialise_
+from flipbook.video.frames import PX_PER_TOKEN
 
 FRAME_SIZE = 128  # px
-TOKENS_PER_FRAME = (FRAME_SIZE // 64) ** 2
+TOKENS_PER_FRAME = (FRAME_SIZE // PX_PER_TOKEN) ** 2
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>")
 ROW_MULTIPLE = 64  # embedding rows are padded to it, as FastVLM's are
 TOWER = {"layers": (1, 1, 2, 1, 1), "embed_dims": (16, 32, 64, 64, 128)}
