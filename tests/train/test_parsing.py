@@ -80,6 +80,8 @@ def test_a_tower_learns_at_a_tenth_of_the_rate_unless_told() -> None:
         ([*DATA, "--max_bad_fraction", "2"], r"must be in \[0, 1\)"),
         ([*DATA, "--quantize", "4bit"], "Add --lora_r"),
         ([*DATA, "--quantize", "3bit"], "invalid choice"),
+        ([*DATA, "--quantize", "4bit", "--lora_r", "4", "--bf16", "false"], "only under --bf16"),
+        ([*DATA, "--frozen_dtype", "bfloat16", "--bf16", "false"], "only under --bf16 true"),
         ([*DATA, "--eval_strategy", "epoch"], "needs --validation_data_path"),
         ([*DATA, "--eval_num_answers", "-1"], "must be 0 or more"),
         (["absent.yaml"], r"absent\.yaml: the configuration file cannot be read"),

@@ -273,6 +273,11 @@ def test_bfloat16_autocast_trains_float32_weights(tune: Tune, lora_r: int) -> No
     assert dtypes == {torch.bfloat16}
 
 
+def test_frozen_weights_may_stay_float32_under_bfloat16(tune: Tune) -> None:
+    losses = _losses(tune(bf16=True, frozen_dtype="float32", max_steps=8, learning_rate=1e-2))
+    assert losses[-1] < losses[0]
+
+
 def test_activation_checkpointing_changes_no_loss(tune: Tune, tmp_path: Path) -> None:
     parts = {"train_parts": "vision_tower projector language_model", "max_steps": 3}
     plain = tune(tmp_path / "plain", **parts)

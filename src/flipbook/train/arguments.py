@@ -232,6 +232,12 @@ class Arguments:
                 f"--quantize {self.model.quantize} freezes the language model. "
                 "Add --lora_r (for example 16), or remove --quantize."
             )
+        is_mixed = self.model.frozen_dtype == "bfloat16" or self.model.quantize != "none"
+        if is_mixed and not self.training.bf16:
+            raise ArgumentError(
+                "--frozen_dtype bfloat16 and --quantize put bfloat16 weights beside float32 ones, "
+                "which meet only under --bf16 true. Add it, or leave them out."
+            )
 
 
 def _refuse_unsupported(args: TrainingArguments) -> None:
