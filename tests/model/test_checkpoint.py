@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from transformers import FastVlmForConditionalGeneration
 
 from flipbook.errors import ArgumentError, CheckpointError
-from flipbook.model import checkpoint as checkpoint_module
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
+from flipbook.model.licence import tell_licence
 
 NORM = "model.language_model.norm.weight"
 
@@ -216,7 +216,7 @@ def test_apples_licence_is_told_once(
     apple_folder: Path, copied: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (copied / "README.md").write_text("---\nlicense: apple-amlr\n---\n")
-    checkpoint_module._tell_licence.cache_clear()
+    tell_licence.cache_clear()
     with caplog.at_level(logging.WARNING, logger="flipbook"):
         for folder in (apple_folder, copied, apple_folder):
             assert load_checkpoint(folder).research_only

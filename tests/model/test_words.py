@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixtures_model import make_tokenizer
-from flipbook.data.template import FASTVLM_CHAT_TEMPLATE
+from flipbook.data.template_texts import FASTVLM_CHAT_TEMPLATE
 from flipbook.errors import CheckpointError
 from flipbook.model.words import add_image_token, load_tokenizer
 

@@ -26,7 +26,8 @@ from flipbook.data.placeholders import (
     text_of,
 )
 from flipbook.data.runs import Script, write_script
-from flipbook.data.template import FASTVLM_CHAT_TEMPLATE, choose_template
+from flipbook.data.template import choose_template
+from flipbook.data.template_texts import FASTVLM_CHAT_TEMPLATE
 from flipbook.data.tokens import IGNORE_INDEX, count_mismatched, frame_repeats, tokenize_script
 from flipbook.data.turns import ROLES, Turn, check_turns
 from flipbook.errors import LabelError

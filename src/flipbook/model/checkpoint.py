@@ -12,34 +12,28 @@ To add a layout: a function that reads a folder, and a line in `LAYOUTS`.
 
 from __future__ import annotations
 
-import functools
-import logging
 import math
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor
-from transformers import FastVlmForConditionalGeneration
 
 from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.errors import CheckpointError, did_you_mean
 from flipbook.model import apple
 from flipbook.model.folders import CONFIG_FILE, find_folder, find_weight_files, read_json
+from flipbook.model.licence import is_research_only, tell_licence
 from flipbook.model.processing import NO_MEAN, NO_STD, Triple, read_image_rule
 from flipbook.model.quantize import quantization_kwargs
+from flipbook.model.weights import build_model, read_tensors
 from flipbook.model.words import add_image_token, generation_config, load_tokenizer
 from flipbook.video.frames import PX_PER_TOKEN
 from flipbook.video.settings import ClipSettings
 
 DEFAULT_FRAME_SIZE = 1024  # the side FastVLM was trained at
 MEANINGLESS_SEQ_LENGTH = 576  # the default of FastVlmConfig, which is true of no FastVLM
-_logger = logging.getLogger("flipbook")
 
 
 @dataclass
@@ -100,7 +94,7 @@ def load_checkpoint(
     checkpoint.model.name_or_path = str(folder)  # peft asks the hub about a base without a name
     checkpoint.model.generation_config = generation_config(checkpoint.tokenizer)
     if checkpoint.research_only:
-        _tell_licence(str(name_or_path))
+        tell_licence(str(name_or_path))
     return checkpoint
 
 
@@ -109,7 +103,7 @@ def _read_fast_vlm(
 ) -> Checkpoint:
     """Checkpoint in Hugging Face's layout, with the side and aspect its processor names."""
     find_weight_files(folder)
-    model = _build(folder, folder, model_kwargs)
+    model = build_model(folder, folder, model_kwargs)
     tokenizer = load_tokenizer(folder)
     known = tokenizer.get_vocab().get(IMAGE_TOKEN)
     if known != model.config.image_token_id:
@@ -127,7 +121,7 @@ def _read_fast_vlm(
         layout="fast_vlm",
         frame_size=rule.frame_size or _side_of(model.config),
         aspect=rule.aspect or "pad",
-        research_only=_is_research_only(folder, config),
+        research_only=is_research_only(folder, config),
     )
 
 
@@ -138,13 +132,15 @@ def _read_llava_qwen2(
     frame_size, aspect = apple.read_frame_rule(config)
     tokenizer = load_tokenizer(folder)
     image_token_id = add_image_token(tokenizer)
-    state = apple.translate_state(_read_tensors(folder))
+    state = apple.translate_state(read_tensors(folder))
     state = apple.drop_tied_head(state, tied=bool(config.get("tie_word_embeddings")))
     state = apple.grow_embeddings(state, num_words=image_token_id + 1)
     translated = apple.translate_config(config, state, image_token_id=image_token_id)
     rule = read_image_rule(folder)
     return Checkpoint(
-        model=_build(folder, None, {**model_kwargs, "config": translated, "state_dict": state}),
+        model=build_model(
+            folder, None, {**model_kwargs, "config": translated, "state_dict": state}
+        ),
         tokenizer=tokenizer,
         settings=ClipSettings.load(folder),
         image_mean=rule.mean,
@@ -178,95 +174,9 @@ def _layout_of(
     )
 
 
-def _build(folder: Path, source: Path | None, model_kwargs: dict[str, Any]) -> Any:
-    """Model whose every tensor came from `source` or from the given `state_dict`."""
-    model: Any
-    report: dict[str, Any]
-    try:
-        model, report = FastVlmForConditionalGeneration.from_pretrained(
-            source,
-            **model_kwargs,
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # so that all of them can be named at once
-            local_files_only=True,
-            weights_only=True,
-        )  # type: ignore[misc]
-    except torch.OutOfMemoryError:
-        raise  # the file is not to blame
-    except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
-        raise CheckpointError(
-            f"{folder}: the weights cannot be loaded ({error}). Copy or download them again."
-        ) from error
-    mismatched = [
-        f"{name} {list(got)} for {list(want)}" for name, got, want in report["mismatched_keys"]
-    ]
-    _refuse_differences(
-        folder,
-        missing=sorted(report["missing_keys"]),
-        unexpected=sorted(report["unexpected_keys"]),
-        **{"of another shape": sorted(mismatched)},
-    )
-    if model.config.tie_word_embeddings and (
-        model.lm_head.weight is not model.get_input_embeddings().weight
-    ):
-        raise CheckpointError(
-            f'{folder}: config.json says "tie_word_embeddings": true, and the stored lm_head '
-            "differs from the embeddings. Set it to false if the two were trained apart."
-        )
-    return model
-
-
-def _refuse_differences(folder: Path, **names_by_kind: list[str]) -> None:
-    """Refuse a model with weights that the file did not give, or a file with weights to spare."""
-    parts = []
-    for kind, names in names_by_kind.items():
-        if names:
-            shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-            parts.append(f"{len(names)} {kind}: {shown}")
-    if parts:
-        raise CheckpointError(
-            f"{folder}: the weights do not fit config.json ({'; '.join(parts)}). Copy weights and "
-            "config.json from the same checkpoint."
-        )
-
-
-def _read_tensors(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder, on the CPU, as stored."""
-    state: dict[str, Tensor] = {}
-    for path in find_weight_files(folder):
-        try:
-            if path.suffix == ".safetensors":
-                state |= load_file(path)
-            else:
-                state |= torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
-            raise CheckpointError(
-                f"{path}: the weights cannot be read ({error}). Copy or download the file again."
-            ) from error
-    return state
-
-
 def _side_of(config: Any) -> int:
     """Side in px that `image_seq_length` stands for, where it stands for one."""
     tokens_per_side = math.isqrt(config.image_seq_length)
     if config.image_seq_length == MEANINGLESS_SEQ_LENGTH or tokens_per_side == 0:
         return DEFAULT_FRAME_SIZE
     return tokens_per_side * PX_PER_TOKEN
-
-
-def _is_research_only(folder: Path, config: dict[str, Any]) -> bool:
-    """Whether configuration or README say that the weights come from Apple."""
-    said = str(config.get("_name_or_path", ""))
-    readme = folder / "README.md"
-    if readme.is_file():
-        said += readme.read_text(encoding="utf-8", errors="replace")
-    return "apple" in said.lower()
-
-
-@functools.cache
-def _tell_licence(name: str) -> None:
-    _logger.warning(
-        "%s holds weights of Apple's FastVLM, whose licence allows research only; what you train "
-        "from them inherits that.",
-        name,
-    )

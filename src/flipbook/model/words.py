@@ -16,7 +16,8 @@ from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBas
 from transformers.utils import logging as transformers_logging
 
 from flipbook.data.placeholders import IMAGE_TOKEN
-from flipbook.data.template import FASTVLM_CHAT_TEMPLATE, choose_template
+from flipbook.data.template import choose_template
+from flipbook.data.template_texts import FASTVLM_CHAT_TEMPLATE
 from flipbook.errors import CheckpointError
 
 END_TOKEN = "<|im_end|>"  # noqa: S105
