@@ -1,30 +1,210 @@
-"""Do the tensors of a checkpoint fit its configuration, every one of them?
+"""What do the weight files of a checkpoint hold, and does all of it fit its configuration?
 
+    folder with weight files             ->  dtype and shape by name, without reading a tensor
     folder with weight files             ->  tensors by name, on the CPU, as stored
     configuration, folder or tensors     ->  model whose every tensor came from there
 
 A tensor that is missing, left over or of another shape is an error that names it. Pickled files
-are read as plain tensors or not at all.
+are read as plain tensors or not at all: what else they hold is never run.
 """
 
 from __future__ import annotations
 
+import functools
 import pickle
+import re
+import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import FastVlmForConditionalGeneration
 
 from flipbook.errors import CheckpointError
-from flipbook.model.folders import find_weight_files
+from flipbook.model.folders import WEIGHT_FILES, find_weight_files, read_json
+
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U64": torch.uint64,
+    "U32": torch.uint32,
+    "U16": torch.uint16,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+}
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+_READ_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    SafetensorError,
+    pickle.UnpicklingError,
+)
+_NOT_WEIGHTS = (  # how a file begins that a download left in place of the weights
+    (b"", "the file is empty"),
+    (b"version https://git-lfs", "it is a pointer of Git LFS and not the file itself"),
+    (b"<", "it is a web page"),
+)
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """What a weight file says about one of its tensors."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+
+
+def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
+    """Dtype and shape of every tensor of a folder, by name; nothing but headers is read.
+
+    Raises:
+        CheckpointError: there are no weights, a file is damaged or holds more than plain tensors,
+            two files hold the same tensor, or an index names a tensor that its file lacks.
+    """
+    found: dict[str, StoredTensor] = {}
+    files: dict[str, str] = {}
+    for path in find_weight_files(folder):
+        for name, tensor in _header_of(path).items():
+            if name in found:
+                raise CheckpointError(
+                    f"{path}: {name} is in {files[name]}, too. Copy or download the checkpoint "
+                    "again, into an empty folder."
+                )
+            found[name], files[name] = tensor, path.name
+    _check_index(folder, files)
+    return found
+
+
+def stored_dtype(folder: Path) -> torch.dtype:
+    """Floating dtype that holds every weight of a folder without loss: the widest one stored.
+
+        bfloat16 and float32 -> float32        bfloat16 and float16 -> float32
+
+    Raises:
+        CheckpointError: as `stored_tensors`, or no tensor is of a floating dtype.
+    """
+    dtypes = {tensor.dtype for tensor in stored_tensors(folder).values()} & set(_FLOATS)
+    if not dtypes:
+        raise CheckpointError(
+            f"{folder}: no weight is stored in a floating dtype, so the checkpoint is quantised or "
+            "damaged. Give the original."
+        )
+    return functools.reduce(torch.promote_types, dtypes)
+
+
+def _header_of(path: Path) -> dict[str, StoredTensor]:
+    try:
+        if path.suffix == ".safetensors":
+            return _read_header(path)
+        tensors = _only_tensors(path, torch.load(path, map_location="meta", weights_only=True))
+    except _READ_ERRORS as error:
+        raise _cannot_be_loaded(path, error) from error
+    return {n: StoredTensor(tensor.dtype, tuple(tensor.shape)) for n, tensor in tensors.items()}
+
+
+def _read_header(path: Path) -> dict[str, StoredTensor]:
+    with safe_open(path, framework="pt") as file:  # checks the file's length against its header
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (no dict)
+        return {
+            name: StoredTensor(_DTYPES[view.get_dtype()], tuple(view.get_shape()))
+            for name, view in slices.items()
+        }
+
+
+def _only_tensors(path: Path, content: object) -> dict[str, Tensor]:
+    """The content of a pickled file, refused where it is anything but named tensors."""
+    if isinstance(content, dict) and all(isinstance(t, Tensor) for t in content.values()):
+        return content
+    raise CheckpointError(
+        f"{path}: the weights cannot be loaded: it holds other things than named tensors, such as "
+        "a training state. Give the folder that was saved for inference."
+    )
+
+
+def _cannot_be_loaded(path: Path, error: Exception) -> CheckpointError:
+    """What is wrong with a weight file, in one line."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    for sign, meaning in _NOT_WEIGHTS:
+        if start == sign or (sign and start.lstrip().startswith(sign)):
+            return CheckpointError(
+                f"{path}: the weights cannot be loaded: {meaning}. Download the file again."
+            )
+    foreign = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if foreign:
+        return CheckpointError(
+            f"{path}: the weights cannot be loaded: the file wants to run {foreign[1]}, and plain "
+            "weights run nothing. Nothing was run; do not trust this file, get safetensors."
+        )
+    reason = str(error).strip().splitlines()
+    said = "not a file of tensors" if isinstance(error, pickle.UnpicklingError) else ""
+    return CheckpointError(
+        f"{path}: the weights cannot be loaded, for the file is cut off or damaged "
+        f"({said or (reason[0] if reason else type(error).__name__)}). Copy or download it again."
+    )
+
+
+def _check_index(folder: Path, files: dict[str, str]) -> None:
+    """Refuse an index that names a tensor which the file it names does not hold."""
+    used = next((name for name in WEIGHT_FILES if (folder / name).is_file()), "")
+    if not used.endswith(".index.json"):
+        return
+    promised = read_json(folder / used)["weight_map"]
+    absent = sorted(name for name, file in promised.items() if files.get(name) != file)
+    if absent:
+        raise CheckpointError(
+            f"{folder / used}: says that {promised[absent[0]]} holds {absent[0]}, and it does not "
+            f"({len(absent)} such tensors). Copy or download the checkpoint again."
+        )
+
+
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a folder, on the CPU, as stored.
+
+    Raises:
+        CheckpointError: as `stored_tensors`.
+    """
+    stored_tensors(folder)  # all headers before the first gigabyte
+    state: dict[str, Tensor] = {}
+    for path in find_weight_files(folder):
+        try:
+            state |= load_file(path) if path.suffix == ".safetensors" else _load_pickled(path)
+        except _READ_ERRORS as error:
+            raise _cannot_be_loaded(path, error) from error
+    return state
+
+
+def _load_pickled(path: Path) -> dict[str, Tensor]:
+    mapped = zipfile.is_zipfile(path)  # files older than torch 1.6 cannot be mapped into memory
+    tensors: dict[str, Tensor] = torch.load(
+        path, map_location="cpu", weights_only=True, mmap=mapped
+    )
+    return tensors
 
 
 def build_model(folder: Path, source: Path | None, model_kwargs: dict[str, Any]) -> Any:
-    """Model whose every tensor came from `source` or from the given `state_dict`."""
+    """Model whose every tensor came from `source` or from the given `state_dict`.
+
+    Raises:
+        CheckpointError: a file of `source` is damaged, or the weights do not fit the configuration.
+    """
+    if source is not None:
+        stored_tensors(source)  # its errors say more than those of a half-built model
     model: Any
     report: dict[str, Any]
     try:
@@ -73,19 +253,3 @@ def _refuse_differences(folder: Path, **names_by_kind: list[str]) -> None:
             f"{folder}: the weights do not fit config.json ({'; '.join(parts)}). Copy weights and "
             "config.json from the same checkpoint."
         )
-
-
-def read_tensors(folder: Path) -> dict[str, Tensor]:
-    """All tensors of a folder, on the CPU, as stored."""
-    state: dict[str, Tensor] = {}
-    for path in find_weight_files(folder):
-        try:
-            if path.suffix == ".safetensors":
-                state |= load_file(path)
-            else:
-                state |= torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
-            raise CheckpointError(
-                f"{path}: the weights cannot be read ({error}). Copy or download the file again."
-            ) from error
-    return state
