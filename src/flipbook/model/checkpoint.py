@@ -22,10 +22,11 @@ import torch
 
 from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.errors import CheckpointError, did_you_mean
-from flipbook.model import apple
+from flipbook.model import apple, weights
 from flipbook.model.folders import CONFIG_FILE, find_folder, find_weight_files, read_json
 from flipbook.model.licence import is_research_only, tell_licence
 from flipbook.model.processing import NO_MEAN, NO_STD, Triple, read_image_rule
+from flipbook.model.provenance import Provenance
 from flipbook.model.quantize import quantization_kwargs
 from flipbook.model.weights import build_model, read_tensors
 from flipbook.model.words import add_image_token, generation_config, load_tokenizer
@@ -43,6 +44,7 @@ class Checkpoint:
     `model` is a `FastVlmForConditionalGeneration`, `tokenizer` a `PreTrainedTokenizerBase`.
     `settings` is None where the folder saved none; `frame_size` (px) and `aspect` are then what
     its other files say. `research_only` tells that the weights are under Apple's licence.
+    `provenance` tells how the model was tuned, where flipbook tuned it.
     """
 
     model: Any
@@ -54,6 +56,7 @@ class Checkpoint:
     frame_size: int = DEFAULT_FRAME_SIZE
     aspect: str = "pad"
     research_only: bool = False
+    provenance: Provenance | None = None
 
     @property
     def clip_settings(self) -> ClipSettings:
@@ -64,9 +67,10 @@ class Checkpoint:
 def load_checkpoint(
     name_or_path: str | Path,
     *,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = torch.float32,
     quantize: str | None = None,
     attn_implementation: str = "sdpa",
+    base: str | Path | None = None,
 ) -> Checkpoint:
     """Checkpoint behind a folder, a run folder, a hub id, or `"tiny"`; the model is in `eval()`.
 
@@ -74,25 +78,28 @@ def load_checkpoint(
 
     Args:
         name_or_path: what to load.
-        dtype: of the weights in memory, whatever the file stores.
+        dtype: of the weights in memory, whatever the files store; None is as they store it.
         quantize: "4bit" or "8bit" for the language model's matrices; needs a CUDA GPU.
         attn_implementation: attention of the language model, in transformers' words.
+        base: the model under an adapter, where it is no longer in its place.
 
     Raises:
         CheckpointError: the folder is missing, incomplete, damaged, or no FastVLM.
         ArgumentError: `quantize` is unknown, or bitsandbytes or a CUDA GPU is missing.
     """
+    folder = find_folder(name_or_path)
+    dtype = weights.stored_dtype(folder) if dtype is None else dtype
     model_kwargs = {
         "dtype": dtype,
         "attn_implementation": attn_implementation,
         **quantization_kwargs(quantize, compute_dtype=dtype),
     }
-    folder = find_folder(name_or_path)
     config = read_json(folder / CONFIG_FILE)
     checkpoint = _layout_of(config, folder)(folder, config, model_kwargs)
     checkpoint.model.eval()
     checkpoint.model.name_or_path = str(folder)  # peft asks the hub about a base without a name
     checkpoint.model.generation_config = generation_config(checkpoint.tokenizer)
+    checkpoint.provenance = Provenance.load(folder)
     if checkpoint.research_only:
         tell_licence(str(name_or_path))
     return checkpoint

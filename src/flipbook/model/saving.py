@@ -43,12 +43,19 @@ def save_checkpoint(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     settings = checkpoint.clip_settings
-    model, tokenizer = checkpoint.model, checkpoint.tokenizer
+    model = checkpoint.model
     model.config.image_seq_length = settings.tokens_per_frame
-    model.generation_config = generation_config(tokenizer)
+    model.generation_config = generation_config(checkpoint.tokenizer)
     model.save_pretrained(folder, state_dict=state_dict)
+    save_side_files(folder, checkpoint)
+    return folder
+
+
+def save_side_files(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write all that goes with weights: tokenizer, processor, clip settings, origin, licence."""
+    settings = checkpoint.clip_settings
     processor = make_processor(
-        tokenizer,
+        checkpoint.tokenizer,
         frame_size=settings.frame_size,
         aspect=settings.aspect,
         mean=checkpoint.image_mean,
@@ -56,9 +63,10 @@ def save_checkpoint(
     )
     processor.save_pretrained(folder)
     settings.save(folder)
+    if checkpoint.provenance is not None:
+        checkpoint.provenance.save(folder)
     if checkpoint.research_only:
         (folder / "README.md").write_text(RESEARCH_ONLY, encoding="utf-8")
-    return folder
 
 
 def save_apple_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> Path:
@@ -82,6 +90,8 @@ def save_apple_checkpoint(folder: str | Path, checkpoint: Checkpoint) -> Path:
     checkpoint.tokenizer.save_pretrained(folder)
     _save_vocabulary(folder)
     settings.save(folder)
+    if checkpoint.provenance is not None:
+        checkpoint.provenance.save(folder)
     return folder
 
 
