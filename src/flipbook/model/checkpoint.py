@@ -155,7 +155,7 @@ def _read_llava_qwen2(
         layout="llava_qwen2",
         frame_size=frame_size,
         aspect=aspect,
-        research_only=True,
+        research_only=is_research_only(folder, config),
     )
 
 

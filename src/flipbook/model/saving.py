@@ -15,19 +15,11 @@ from torch import Tensor
 
 from flipbook.model.apple_saving import save_apple_checkpoint
 from flipbook.model.checkpoint import Checkpoint
+from flipbook.model.licence import CARD_FILE, RESEARCH_ONLY_CARD
 from flipbook.model.processing import make_processor
 from flipbook.model.words import generation_config
 
 __all__ = ["save_apple_checkpoint", "save_checkpoint", "save_side_files"]
-
-RESEARCH_ONLY = """---
-license: apple-amlr
-pipeline_tag: image-text-to-text
----
-
-Fine-tuned with flipbook from the weights of Apple's FastVLM. Their licence, and therefore that of
-this folder, allows research only.
-"""
 
 
 def save_checkpoint(
@@ -71,4 +63,4 @@ def save_side_files(folder: Path, checkpoint: Checkpoint) -> None:
     if checkpoint.provenance is not None:
         checkpoint.provenance.save(folder)
     if checkpoint.research_only:
-        (folder / "README.md").write_text(RESEARCH_ONLY, encoding="utf-8")
+        (folder / CARD_FILE).write_text(RESEARCH_ONLY_CARD, encoding="utf-8")
