@@ -48,12 +48,16 @@ def read_image(
     as `square_frames` does.
     """
     check_square(frame_size=frame_size, aspect=aspect)
-    name = checked_file(path)
-    pixels = torch.from_numpy(_decoded_image(name))  # (H, W, 3)
+    pixels = torch.from_numpy(image_pixels(path))  # (H, W, 3)
     return square_frames(pixels.permute(2, 0, 1)[None], frame_size=frame_size, aspect=aspect)[0]
 
 
-def _decoded_image(name: str) -> npt.NDArray[np.uint8]:
+def image_pixels(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
+    """Return a still image upright, in RGB, at full size: (H, W, 3).
+
+    Raises MediaError as `read_image` does.
+    """
+    name = checked_file(path)
     try:
         # PIL warns about odd metadata and about size; the first is harmless, the second is an
         # error of ours.
@@ -62,7 +66,7 @@ def _decoded_image(name: str) -> npt.NDArray[np.uint8]:
             with Image.open(name, formats=_IMAGE_FORMATS) as image:
                 if image.width * image.height > MAX_IMAGE_PIXELS:
                     raise MediaError(name, _too_large(image.width, image.height))
-                return np.array(_eight_bit(ImageOps.exif_transpose(image)).convert("RGB"))
+                return upright_pixels(image)
     except Image.DecompressionBombError as error:
         raise MediaError(
             name, f"has too many pixels ({error}); scale it down to {MAX_IMAGE_PIXELS} or fewer"
@@ -75,6 +79,11 @@ def _decoded_image(name: str) -> npt.NDArray[np.uint8]:
         raise MediaError(
             name, f"cannot be decoded ({error}); it is damaged: copy or download it again"
         ) from error
+
+
+def upright_pixels(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """Return an open image turned upright, in RGB: (H, W, 3)."""
+    return np.array(_eight_bit(ImageOps.exif_transpose(image)).convert("RGB"))
 
 
 def _too_large(width: int, height: int) -> str:
