@@ -27,7 +27,7 @@ from transformers import FastVlmForConditionalGeneration
 from flipbook.errors import CheckpointError
 from flipbook.model.folders import WEIGHT_FILES, find_weight_files, read_json
 
-_DTYPES = {
+DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
     "F16": torch.float16,
@@ -79,7 +79,7 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     found: dict[str, StoredTensor] = {}
     files: dict[str, str] = {}
     for path in find_weight_files(folder):
-        for name, tensor in _header_of(path).items():
+        for name, tensor in header_of(path).items():
             if name in found:
                 raise CheckpointError(
                     f"{path}: {name} is in {files[name]}, too. Copy or download the checkpoint "
@@ -107,7 +107,12 @@ def stored_dtype(folder: Path) -> torch.dtype:
     return functools.reduce(torch.promote_types, dtypes)
 
 
-def _header_of(path: Path) -> dict[str, StoredTensor]:
+def header_of(path: Path) -> dict[str, StoredTensor]:
+    """Dtype and shape of every tensor of one weight file, by name.
+
+    Raises:
+        CheckpointError: the file is damaged, or holds more than plain tensors.
+    """
     try:
         if path.suffix == ".safetensors":
             return _read_header(path)
@@ -121,7 +126,7 @@ def _read_header(path: Path) -> dict[str, StoredTensor]:
     with safe_open(path, framework="pt") as file:  # checks the file's length against its header
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (no dict)
         return {
-            name: StoredTensor(_DTYPES[view.get_dtype()], tuple(view.get_shape()))
+            name: StoredTensor(DTYPES[view.get_dtype()], tuple(view.get_shape()))
             for name, view in slices.items()
         }
 
@@ -225,7 +230,7 @@ def build_model(folder: Path, source: Path | None, model_kwargs: dict[str, Any])
     mismatched = [
         f"{name} {list(got)} for {list(want)}" for name, got, want in report["mismatched_keys"]
     ]
-    _refuse_differences(
+    refuse_differences(
         folder,
         missing=sorted(report["missing_keys"]),
         unexpected=sorted(report["unexpected_keys"]),
@@ -241,7 +246,7 @@ def build_model(folder: Path, source: Path | None, model_kwargs: dict[str, Any])
     return model
 
 
-def _refuse_differences(folder: Path, **names_by_kind: list[str]) -> None:
+def refuse_differences(folder: Path, **names_by_kind: list[str]) -> None:
     """Refuse a model with weights that the file did not give, or a file with weights to spare."""
     parts = []
     for kind, names in names_by_kind.items():
