@@ -11,7 +11,14 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from flipbook.errors import CheckpointError
-from flipbook.model.folders import find_folder, find_weight_files, read_json
+from flipbook.model.folders import (
+    find_folder,
+    find_weight_files,
+    is_adapter,
+    plain_name,
+    read_json,
+    source_of,
+)
 
 
 def test_a_folder_is_itself(tmp_path: Path) -> None:
@@ -30,11 +37,52 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         find_folder(tmp_path)
 
 
-def test_an_adapter_is_no_model(tmp_path: Path) -> None:
+def test_an_adapter_wins_over_a_config_beside_it(tmp_path: Path) -> None:
+    assert not is_adapter(tmp_path)
     (tmp_path / "adapter_config.json").write_text("{}")
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(CheckpointError, match="LoRA adapter and no whole model. Give the run"):
+    assert find_folder(tmp_path) == tmp_path
+    assert is_adapter(tmp_path)
+
+
+def test_a_run_that_left_an_adapter_only_means_its_adapter(tmp_path: Path) -> None:
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    assert find_folder(tmp_path) == tmp_path / "adapter"
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    assert find_folder(tmp_path) == tmp_path / "model"
+
+
+def test_an_adapter_without_its_configuration_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "adapter_model.safetensors").touch()
+    with pytest.raises(CheckpointError, match=r"no adapter_config\.json, which tells where"):
         find_folder(tmp_path)
+
+
+def test_a_source_is_found_again_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    assert source_of("mine", Path("mine")) == str(tmp_path / "mine")
+    assert source_of("someone/FastVLM-0.5B", tmp_path / "cache") == "someone/FastVLM-0.5B"
+    assert source_of("tiny", find_folder("tiny")) == str(find_folder("tiny"))
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("someone/FastVLM-0.5B", "someone/FastVLM-0.5B"),
+        ("/data/models/mine", "mine"),
+        ("/data/runs/first/model", "first"),
+        ("/data/runs/first/adapter", "first"),
+        (str(find_folder("tiny")), "tiny"),
+        ("", ""),
+    ],
+)
+def test_a_plain_name_shows_no_folder_of_this_machine(source: str, name: str) -> None:
+    assert plain_name(source) == name
 
 
 def test_a_file_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Which folder does this name mean?
 
-    "tiny" | folder | run folder | hub id  ->  folder that holds config.json
+    "tiny" | folder | run folder | hub id  ->  folder that holds config.json, or an adapter
+    what was given  ->  where it is found again, and what it is called in front of others
 
 A folder on this machine wins over the hub. The hub is asked only for a name of the form
 "owner/model", and only for configuration, tokenizer and weight files: never for code.
@@ -17,7 +18,10 @@ from flipbook.errors import CheckpointError, did_you_mean
 
 CONFIG_FILE = "config.json"
 ADAPTER_FILE = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 MODEL_IN_RUN = "model"  # where a run folder keeps its final model
+ADAPTER_IN_RUN = "adapter"  # and, with LoRA, its adapter
+TINY = "tiny"
 WEIGHT_FILES = (
     "model.safetensors",
     "model.safetensors.index.json",
@@ -31,21 +35,21 @@ _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 def find_folder(name_or_path: str | Path) -> Path:
     """Folder of the checkpoint that `name_or_path` means, downloaded first where it is a hub id.
 
+    It is that of a whole model, or of an adapter: see `is_adapter`.
+
     Raises:
-        CheckpointError: there is no such folder, it holds no config.json or only an adapter, or
-            the hub cannot give it.
+        CheckpointError: there is no such folder, it holds neither config.json nor a whole adapter,
+            or the hub cannot give it.
     """
     name = str(name_or_path)
-    if name == "tiny":
-        from flipbook.model.tiny import TINY_FOLDER  # noqa: PLC0415  (weights may be absent)
-
-        return Path(TINY_FOLDER)
+    if name == TINY:
+        return _tiny_folder()
     path = Path(name).expanduser()
     if path.is_dir():
         return _model_folder(path)
     if path.exists():
         raise CheckpointError(f"{path}: this is a file; give the folder that holds it.")
-    if _HUB_ID.fullmatch(name) and not path.parent.is_dir():
+    if is_hub_id(name):
         return _download(name)
     near = [child.name for child in path.parent.iterdir()] if path.parent.is_dir() else []
     raise CheckpointError(
@@ -54,16 +58,56 @@ def find_folder(name_or_path: str | Path) -> Path:
     )
 
 
+def is_hub_id(name_or_path: str | Path) -> bool:
+    """Whether a name means a model of the hub: "owner/model", and nothing of the kind is here."""
+    path = Path(name_or_path).expanduser()
+    is_here = path.exists() or path.parent.is_dir()
+    return not is_here and bool(_HUB_ID.fullmatch(str(name_or_path)))
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter and no whole model."""
+    return (folder / ADAPTER_FILE).is_file()
+
+
+def source_of(name_or_path: str | Path, folder: Path) -> str:
+    """Words by which a model is found again from anywhere: hub id, or absolute folder.
+
+    Args:
+        name_or_path: what was given.
+        folder: what `find_folder` found behind it.
+    """
+    name = str(name_or_path)
+    from_hub = name != TINY and not Path(name).expanduser().is_dir()
+    return name if from_hub else str(folder.absolute())
+
+
+def plain_name(source: str) -> str:
+    """Name that shows no folder of this machine: hub id, "tiny", or the name of run or folder."""
+    path = Path(source)
+    if not path.is_absolute():
+        return source
+    if path == _tiny_folder():
+        return TINY
+    return path.parent.name if path.name in (MODEL_IN_RUN, ADAPTER_IN_RUN) else path.name
+
+
+def _tiny_folder() -> Path:
+    from flipbook.model.tiny import TINY_FOLDER
+
+    return TINY_FOLDER
+
+
 def _model_folder(folder: Path) -> Path:
-    """The folder itself, or `model/` in it where it is a run folder."""
-    for candidate in (folder, folder / MODEL_IN_RUN):
-        if (candidate / ADAPTER_FILE).is_file():
-            raise CheckpointError(
-                f"{candidate}: this is a LoRA adapter and no whole model. Give the run folder that "
-                f"it lies in: its {MODEL_IN_RUN}/ holds the model with the adapter merged in."
-            )
-        if (candidate / CONFIG_FILE).is_file():
+    """The folder itself, or `model/`, or else `adapter/` in it where it is a run folder."""
+    for candidate in (folder, folder / MODEL_IN_RUN, folder / ADAPTER_IN_RUN):
+        if is_adapter(candidate) or (candidate / CONFIG_FILE).is_file():
             return candidate
+        if (candidate / ADAPTER_WEIGHTS).is_file():
+            raise CheckpointError(
+                f"{candidate}: holds {ADAPTER_WEIGHTS} and no {ADAPTER_FILE}, which tells where "
+                "the adapter goes. Copy the adapter again, with all of its files."
+            )
     raise CheckpointError(
         f"{folder}: holds no {CONFIG_FILE}, neither itself nor in {MODEL_IN_RUN}/. Give the folder "
         "of a FastVLM checkpoint, or a run folder whose training has ended."
@@ -77,7 +121,7 @@ def _download(hub_id: str) -> Path:
 
     try:
         folder = Path(snapshot_download(hub_id, allow_patterns=_SIDE_FILES))
-        if not any((folder / name).is_file() for name in WEIGHT_FILES):
+        if not any((folder / name).is_file() for name in (*WEIGHT_FILES, ADAPTER_WEIGHTS)):
             folder = Path(snapshot_download(hub_id, allow_patterns=[*_SIDE_FILES, "*.bin"]))
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
