@@ -84,7 +84,7 @@ def apple_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint = make_checkpoint()
     checkpoint.tokenizer = make_tokenizer(knows_image=False)
     checkpoint.tokenizer.chat_template = None
-    folder = save_apple_checkpoint(tmp_path_factory.mktemp("models") / "apple", checkpoint)
+    folder = save_apple_checkpoint(tmp_path_factory.mktemp("models") / "llava-apple", checkpoint)
     (folder / "tokenizer.json").unlink()  # Apple's own folders hold vocab.json and merges.txt only
     (folder / "flipbook.json").unlink()
     return folder

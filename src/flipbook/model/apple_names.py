@@ -12,9 +12,17 @@ directions. Apple's tower names are those of the reparameterised MobileCLIP-L; o
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import TypeVar
+
+from flipbook.errors import CheckpointError
+
+AnyTensor = TypeVar("AnyTensor")
 
 APPLE_TOWER = "model.vision_tower.vision_tower.model."
 TOWER = "model.vision_tower.timm_model."
+EMBEDDINGS = "model.language_model.embed_tokens.weight"
+HEAD = "lm_head.weight"
 CONSTANT_TENSOR = APPLE_TOWER + "head.proj"  # the classifier of the tower, which FastVLM never uses
 
 # Apple's tower is one flat list: places 0, 2, 4, 7, 10 are stages, 6 and 9 position encodings,
@@ -76,6 +84,20 @@ def to_apple_name(fast_vlm_name: str) -> str | None:
             rest = fast_vlm_name.removeprefix(ours)
             return theirs + (_to_mobileclip(rest) if ".blocks." in ours else rest)
     return None
+
+
+def tensor_named(state: Mapping[str, AnyTensor], name: str) -> AnyTensor:
+    """Return the tensor of that `fast_vlm` name, or what is known about it.
+
+    Raises:
+        CheckpointError: there is none, so the checkpoint is not complete.
+    """
+    if name not in state:
+        raise CheckpointError(
+            f"the weights hold no tensor {to_apple_name(name)!r}, so this is no complete "
+            "checkpoint in Apple's layout. Copy or download it again."
+        )
+    return state[name]
 
 
 def _to_timm(rest: str) -> str:

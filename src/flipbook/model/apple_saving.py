@@ -1,11 +1,16 @@
 """How does a model become a folder that Apple's code can load?
 
-Checkpoint  ->  config.json, weights, vocab.json and merges.txt of `llava_qwen2`
+    Checkpoint  ->  config.json, weights, vocab.json and merges.txt of `llava_qwen2`
+
+What is written is held against the contract afterwards (`apple_contract`), so a folder that Apple's
+code would misread is an error here and no surprise there. To add a field: `apple_config` where the
+model says it, here where the clips or the words do.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +19,16 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from flipbook.data.placeholders import IMAGE_TOKEN
-from flipbook.model.apple import apple_layout
+from flipbook.errors import CheckpointError
+from flipbook.model.apple import to_apple_state
+from flipbook.model.apple_config import write_config
+from flipbook.model.apple_contract import broken_rules, clip_tokens, limits, name_fault
+from flipbook.model.apple_words import write_words
 from flipbook.model.checkpoint import Checkpoint
+from flipbook.model.families import family_of
+
+APPLE_MAX_TOKENS = 8192  # tokenizer_model_max_length of Apple's own three checkpoints
+_logger = logging.getLogger("flipbook")
 
 
 def save_apple_checkpoint(
@@ -28,61 +41,71 @@ def save_apple_checkpoint(
     """Folder in Apple's layout with the same weights, words and clip settings.
 
     Args:
-        folder: made where it does not exist; Apple's code wants `llava` in its name.
+        folder: made where it does not exist; its name must hold `llava`.
         checkpoint: what to save; without `settings`, the defaults at its side and aspect.
         max_shard_size: of a weight file, as "5GB"; what is larger becomes several with an index.
-        for_swift: name the id of `<image>`, which Apple's app needs and Apple's Python must not
-            find.
+        for_swift: name the id of `<image>` for Apple's app, which other readers take amiss.
 
     Raises:
-        CheckpointError: a tensor has no name in Apple's layout, or its side or aspect no word.
+        CheckpointError: the folder's name is one that Apple's code takes for another model, a
+            tensor has no name in Apple's layout, its language model or aspect has no word, or
+            what was written breaks the contract.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = checkpoint.clip_settings
-    config, tensors = apple_layout(
-        checkpoint.model.config,
-        checkpoint.model.state_dict(),
-        frame_size=settings.frame_size,
-        aspect=settings.aspect,
-    )
+    fault = name_fault(folder)
+    if fault:
+        raise CheckpointError(f"{folder}: {fault}")
+    model, tokenizer, settings = checkpoint.model, checkpoint.tokenizer, checkpoint.clip_settings
+    tensors = to_apple_state(model.state_dict())
+    config = write_config(model.config, frame_size=settings.frame_size, aspect=settings.aspect)
+    config["eos_token_id"] = tokenizer.eos_token_id  # Apple's code stops at it and knows no other
+    config["tokenizer_model_max_length"] = _max_tokens(checkpoint)
+    config["torch_dtype"] = str(model.dtype).removeprefix("torch.")
     if for_swift:
-        config["image_token_index"] = checkpoint.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+        config["image_token_index"] = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+    folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "config.json", config)
     _write_tensors(folder, tensors, max_shard_size=max_shard_size)
-    checkpoint.tokenizer.save_pretrained(folder)
-    _save_vocabulary(folder)
+    family = family_of(model.config.text_config.model_type)
+    write_words(folder, tokenizer, family=family, keep_image=for_swift)
     settings.save(folder)
     if checkpoint.provenance is not None:
         checkpoint.provenance.save(folder)
+    _hold_to_contract(folder)
     return folder
 
 
+def _hold_to_contract(folder: Path) -> None:
+    faults = broken_rules(folder)
+    if faults:
+        raise CheckpointError(f"{folder}: " + " ".join(faults))
+    for limit in limits(folder):
+        _logger.warning("%s: %s", folder, limit)
+
+
+def _max_tokens(checkpoint: Checkpoint) -> int:
+    """How many tokens Apple's code may read before it cuts: no less than the model was trained on.
+
+    A cut is silent and takes the question first. Beyond `max_position_embeddings` the model itself
+    was never meant to read.
+    """
+    recipe = {} if checkpoint.provenance is None else checkpoint.provenance.recipe
+    trained = int(recipe.get("model_max_length") or 0)
+    longest: int = checkpoint.model.config.text_config.max_position_embeddings
+    return min(longest, max(APPLE_MAX_TOKENS, trained, clip_tokens(checkpoint.clip_settings)))
+
+
 def _write_tensors(folder: Path, tensors: dict[str, Tensor], *, max_shard_size: str) -> None:
-    """Write one safetensors file, or several with an index; one shard is copied at a time."""
+    """Write one safetensors file, or several with an index; one file is copied at a time."""
     plan = split_torch_state_dict_into_shards(
         tensors, filename_pattern="model{suffix}.safetensors", max_shard_size=max_shard_size
     )
     for file, names in plan.filename_to_tensors.items():
-        apart = {name: tensors[name].detach().clone().contiguous() for name in names}
+        apart = {name: tensors[name].detach().cpu().clone().contiguous() for name in names}
         save_file(apart, folder / file, metadata={"format": "pt"})
     if plan.is_sharded:
         index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
         _write_json(folder / "model.safetensors.index.json", index)
-
-
-def _save_vocabulary(folder: Path) -> None:
-    """Write the three files of words that Apple's older transformers reads."""
-    content = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    merges = [
-        pair if isinstance(pair, str) else " ".join(pair) for pair in content["model"]["merges"]
-    ]
-    _write_json(folder / "vocab.json", content["model"]["vocab"])
-    _write_json(
-        folder / "added_tokens.json",
-        {token["content"]: token["id"] for token in content["added_tokens"]},
-    )
-    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges, ""]), encoding="utf-8")
 
 
 def _write_json(path: Path, content: Any) -> None:
