@@ -99,6 +99,15 @@ def read_records(
     return Records(tuple(records), tuple(rejected))
 
 
+def count_records(data_path: str | os.PathLike[str]) -> int:
+    """Return how many rows a JSON or JSONL file has, sound or not; no media are looked for.
+
+    Raises:
+        ManifestError: the file is missing or is not JSON.
+    """
+    return sum(1 for _ in _rows(Path(data_path)))
+
+
 def _record_of(row: dict[str, Any], *, folders: MediaFolders, record_id: str) -> Record:
     task = row.get("task")
     if task is not None and not isinstance(task, str):

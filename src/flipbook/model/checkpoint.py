@@ -171,14 +171,26 @@ def _load_adapter(
     return checkpoint
 
 
+def load_as_stored(name_or_path: str | Path) -> Checkpoint:
+    """Checkpoint that holds every bit of the stored weights; an adapter's is merged in float32.
+
+    Raises:
+        CheckpointError: as `load_checkpoint`.
+    """
+    whole = not is_adapter(find_folder(name_or_path))
+    return load_checkpoint(name_or_path, dtype=None if whole else torch.float32)
+
+
 def _as_stored(checkpoint: Checkpoint, named: str | Path, options: _Options) -> Checkpoint:
     """The checkpoint itself where memory holds every bit of its weights, or else one that does."""
+    if options.quantize is not None:
+        return load_as_stored(named)
+    if options.dtype == torch.float32:
+        return checkpoint
     folder = find_folder(named)
-    is_whole = options.quantize is None and (
-        options.dtype in (None, torch.float32)
-        or (not is_adapter(folder) and options.dtype == weights.stored_dtype(folder))
-    )
-    return checkpoint if is_whole else load_checkpoint(named)
+    if not is_adapter(folder) and options.dtype in (None, weights.stored_dtype(folder)):
+        return checkpoint
+    return load_as_stored(named)
 
 
 def _refuse_other_base(folder: Path, known: AdapterBase, checkpoint: Checkpoint) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +21,19 @@ from transformers.trainer_utils import get_last_checkpoint
 from flipbook.data.batch import DataModule, make_supervised_data_module
 from flipbook.data.dataset import clip_settings
 from flipbook.errors import ArgumentError
-from flipbook.model.checkpoint import Checkpoint, load_checkpoint
-from flipbook.model.saving import save_checkpoint
+from flipbook.model.adapter_base import AdapterBase, describe_base
+from flipbook.model.checkpoint import Checkpoint, load_as_stored, load_checkpoint
+from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
 from flipbook.model.tuning import LoraSettings, cast_frozen, choose_trainable
 from flipbook.train.arguments import Arguments, DataArguments
+from flipbook.train.finish import save_run
+from flipbook.train.origin import after_training, describe_run
 from flipbook.train.plan import num_optimizer_steps, print_plan
 from flipbook.train.progress import ProgressCallback, Throughput
 from flipbook.train.record import write_arguments, write_environment
 from flipbook.train.trainer import FlipbookTrainer
 
 RESUME_WORDS = ("true", "latest", "auto")
-MODEL_FOLDER = "model"
-ADAPTER_FOLDER = "adapter"
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     resume_from = _resume_from(run_folder, args.resume_from_checkpoint)
     set_seed(args.seed)
     checkpoint = _load(arguments)
+    base = _describe_base(arguments, checkpoint)
     data_args = _fit_to_checkpoint(arguments.data, checkpoint)
     checkpoint.settings = clip_settings(data_args)
     data = make_supervised_data_module(checkpoint.tokenizer, data_args)
@@ -72,6 +73,11 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     if num_optimizer_steps(len(data["train_dataset"]), args) < 1:
         raise ArgumentError("This run has no step. Give --num_train_epochs or --max_steps above 0.")
     is_main = args.process_index == 0
+    checkpoint.provenance = None  # that of the start model is no longer true of this one
+    if is_main:
+        checkpoint.provenance = describe_run(
+            arguments, checkpoint=checkpoint, model=model, data=data
+        )
     shown = console if is_main else None
     if is_main:
         console.print(f"Tuning {arguments.model.model_name_or_path} ({checkpoint.layout})")
@@ -80,11 +86,14 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
         write_arguments(run_folder, dataclasses.replace(arguments, data=data_args))
         write_environment(run_folder)
     trainer = _make_trainer(arguments, model, checkpoint, data, run_folder, shown)
+    trainer.adapter_base = base
     try:
         trainer.train(resume_from_checkpoint=resume_from)
     finally:
         trainer.progress.close()
-    model_folder = _save(trainer, arguments, checkpoint, run_folder)
+    if checkpoint.provenance is not None:
+        checkpoint.provenance = after_training(checkpoint.provenance, trainer.state)
+    model_folder = save_run(trainer, arguments, checkpoint, run_folder=run_folder, base=base)
     _release(trainer)
     return RunResult(run_folder, model_folder, is_main)
 
@@ -100,10 +109,22 @@ def _load(arguments: Arguments) -> Checkpoint:
     )
 
 
+def _describe_base(arguments: Arguments, checkpoint: Checkpoint) -> AdapterBase | None:
+    """Return what tells the start model from all others, where adapters will depend on it."""
+    if arguments.model.lora_r == 0 or arguments.training.process_index != 0:
+        return None
+    exact = checkpoint
+    if arguments.model.quantize != "none":
+        exact = load_as_stored(arguments.model.model_name_or_path)
+    return describe_base(exact)
+
+
 def _resume_from(run_folder: Path, asked: str | None) -> str | None:
     """Return the checkpoint to go on from; refuse to mix two runs in one folder."""
     taken = run_folder.is_dir() and (
-        (run_folder / MODEL_FOLDER).exists() or _newest_checkpoint(run_folder) is not None
+        (run_folder / MODEL_IN_RUN).exists()
+        or (run_folder / ADAPTER_IN_RUN).exists()
+        or _newest_checkpoint(run_folder) is not None
     )
     if asked is None or asked.lower() == "false":
         if taken:
@@ -200,51 +221,6 @@ def _make_trainer(
         progress=progress,
         train_batch_norm=arguments.model.train_batch_norm,
     )
-
-
-def _save(
-    trainer: FlipbookTrainer, arguments: Arguments, checkpoint: Checkpoint, run_folder: Path
-) -> Path:
-    """Return the folder of the tuned model, written whole and then named."""
-    model_folder = run_folder / MODEL_FOLDER
-    trainer.accelerator.wait_for_everyone()
-    state_dict: dict[str, Any] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    if trainer.args.process_index != 0:
-        trainer.accelerator.wait_for_everyone()
-        return model_folder
-    tuned: Any = trainer.accelerator.unwrap_model(trainer.model)
-    if arguments.model.lora_r > 0:
-        tuned.save_pretrained(run_folder / ADAPTER_FOLDER)
-        checkpoint.model = _merged(tuned, arguments, run_folder / ADAPTER_FOLDER)
-        state_dict = checkpoint.model.state_dict()
-    dtype = _saved_dtype(arguments)
-    state_dict = {n: t.to(dtype) if t.is_floating_point() else t for n, t in state_dict.items()}
-    staged = run_folder / f".{MODEL_FOLDER}.partial"
-    shutil.rmtree(staged, ignore_errors=True)
-    save_checkpoint(staged, checkpoint, state_dict=state_dict)
-    shutil.rmtree(model_folder, ignore_errors=True)
-    staged.rename(model_folder)
-    trainer.accelerator.wait_for_everyone()
-    return model_folder
-
-
-def _saved_dtype(arguments: Arguments) -> torch.dtype:
-    """Return the precision of the saved weights: that in which they were multiplied in training."""
-    asked = arguments.model.save_dtype
-    if asked == "auto":
-        asked = "bfloat16" if arguments.training.bf16 else "float32"
-    dtype: torch.dtype = getattr(torch, asked)
-    return dtype
-
-
-def _merged(tuned: Any, arguments: Arguments, adapter_folder: Path) -> Any:
-    """Return the base with the adapters added to its weights."""
-    if arguments.model.quantize == "none":
-        return tuned.merge_and_unload()
-    from peft import PeftModel
-
-    base = load_checkpoint(arguments.model.model_name_or_path).model
-    return PeftModel.from_pretrained(base, str(adapter_folder)).merge_and_unload()
 
 
 def _release(trainer: FlipbookTrainer) -> None:

@@ -24,6 +24,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from flipbook.data.batch import DataModule
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.errors import TrainingError
+from flipbook.model.adapter_base import AdapterBase
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.fastvlm import supervised_loss, touch_vision
 from flipbook.model.generation import Prompt, answers_match, generate_answers
@@ -72,6 +73,7 @@ class FlipbookTrainer(Trainer):
         self.arguments = args
         self.checkpoint = checkpoint
         self.progress = progress
+        self.adapter_base: AdapterBase | None = None
         self.remove_callback(PrinterCallback)  # the progress callback shows the log
         if self.pop_callback(TensorBoardCallback) is not None and self.is_world_process_zero():
             writer = SummaryWriter(str(Path(str(args.output_dir)) / "tensorboard"))
@@ -156,7 +158,10 @@ class FlipbookTrainer(Trainer):
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
     ) -> None:
         super()._save(output_dir, state_dict)
-        self._settings.save(output_dir or str(self.args.output_dir))
+        folder = output_dir or str(self.args.output_dir)
+        self._settings.save(folder)
+        if self.adapter_base is not None:
+            self.adapter_base.save(folder)  # so that an adapter on the way is loaded with care, too
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Return the optimizer, with one learning rate for each part."""

@@ -1,0 +1,95 @@
+"""What does a finished run leave of its model?
+
+    trained model  ->  RUN/adapter/ (with LoRA), then RUN/model/ with the adapter merged into it
+
+Each folder is written whole beside its place and then named, so a stopped process leaves what was
+there before.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from flipbook.model.adapter_base import AdapterBase
+from flipbook.model.adapter_saving import save_adapter
+from flipbook.model.adapters import merge_adapter
+from flipbook.model.checkpoint import Checkpoint, load_checkpoint
+from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
+from flipbook.model.saving import save_checkpoint
+from flipbook.train.arguments import Arguments
+from flipbook.train.trainer import FlipbookTrainer
+
+
+def save_run(
+    trainer: FlipbookTrainer,
+    arguments: Arguments,
+    checkpoint: Checkpoint,
+    *,
+    run_folder: Path,
+    base: AdapterBase | None,
+) -> Path:
+    """Folder of the tuned model, written by one process while the others wait.
+
+    Args:
+        trainer: after its last step.
+        arguments: of the run.
+        checkpoint: whose words and settings go with the model; with LoRA its model is the merged
+            one afterwards.
+        run_folder: where to write.
+        base: what was tuned, with LoRA.
+    """
+    model_folder = run_folder / MODEL_IN_RUN
+    trainer.accelerator.wait_for_everyone()
+    state_dict: dict[str, Any] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if trainer.args.process_index != 0:
+        trainer.accelerator.wait_for_everyone()
+        return model_folder
+    tuned: Any = trainer.accelerator.unwrap_model(trainer.model)
+    if base is not None:
+        folder = run_folder / ADAPTER_IN_RUN
+        _write_whole(
+            folder,
+            lambda staged: save_adapter(
+                staged, checkpoint, tuned=tuned, base=base, state_dict=state_dict
+            ),
+        )
+        checkpoint.model = _merged(tuned, arguments, checkpoint, folder)
+        state_dict = checkpoint.model.state_dict()
+    dtype = _saved_dtype(arguments)
+    state_dict = {n: t.to(dtype) if t.is_floating_point() else t for n, t in state_dict.items()}
+    _write_whole(
+        model_folder, lambda staged: save_checkpoint(staged, checkpoint, state_dict=state_dict)
+    )
+    trainer.accelerator.wait_for_everyone()
+    return model_folder
+
+
+def _write_whole(folder: Path, write: Callable[[Path], object]) -> None:
+    """Put what `write` makes in the place of `folder`, all of it or nothing."""
+    staged = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(staged, ignore_errors=True)
+    write(staged)
+    shutil.rmtree(folder, ignore_errors=True)
+    staged.rename(folder)
+
+
+def _saved_dtype(arguments: Arguments) -> torch.dtype:
+    """Return the precision of the saved weights: that in which they were multiplied in training."""
+    asked = arguments.model.save_dtype
+    if asked == "auto":
+        asked = "bfloat16" if arguments.training.bf16 else "float32"
+    dtype: torch.dtype = getattr(torch, asked)
+    return dtype
+
+
+def _merged(tuned: Any, arguments: Arguments, checkpoint: Checkpoint, adapter_folder: Path) -> Any:
+    """Return the base with the adapters added to its weights."""
+    if arguments.model.quantize == "none":
+        return merge_adapter(tuned)
+    # Quantised weights cannot take up an adapter without a new rounding: the originals do.
+    return load_checkpoint(adapter_folder, base=checkpoint.source).model

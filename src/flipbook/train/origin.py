@@ -1,0 +1,104 @@
+"""What must a tuned model tell about how it was made?
+
+    arguments, start model, data, before the first step  ->  Provenance
+    the same, after the last step                        ->  Provenance with the steps it really had
+
+It goes with the model wherever that is copied, so it names no folder of this machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from flipbook.data.batch import DataModule
+from flipbook.data.records import count_records
+from flipbook.model.checkpoint import Checkpoint
+from flipbook.model.folders import plain_name
+from flipbook.model.provenance import Provenance
+from flipbook.model.tuning import part_sizes
+from flipbook.train.arguments import Arguments
+from flipbook.train.record import environment
+
+
+def describe_run(
+    arguments: Arguments, *, checkpoint: Checkpoint, model: nn.Module, data: DataModule
+) -> Provenance:
+    """Provenance of a run that is about to begin.
+
+    Args:
+        arguments: as asked for.
+        checkpoint: what is tuned.
+        model: the same with its trainable weights chosen, not yet spread over processes.
+        data: whose records are counted.
+    """
+    sizes = {size.part: size.num_trainable for size in part_sizes(model) if size.num_trainable}
+    words, validation = arguments.model, arguments.data.validation_data_path
+    lora = None
+    if words.lora_r > 0:
+        alpha = 2.0 * words.lora_r if words.lora_alpha is None else words.lora_alpha
+        lora = {"rank": float(words.lora_r), "alpha": alpha, "dropout": words.lora_dropout}
+    files = [_describe_file(path, split="train") for path in arguments.data.data_path]
+    files += [_describe_file(validation, split="validation")] if validation else []
+    dataset = data["train_dataset"]
+    records = {record.id for record, _ in dataset.conversations}
+    found = {"num_train_records": len(records), "longest_tokens": dataset.check.longest_tokens}
+    return Provenance(
+        base=plain_name(checkpoint.source),
+        base_layout=checkpoint.layout,
+        trained=sizes,
+        lora=lora,
+        data=files,
+        recipe=_recipe(arguments, parts=list(sizes)) | found,
+        versions=environment()["versions"],
+    )
+
+
+def after_training(provenance: Provenance, state: Any) -> Provenance:
+    """The same provenance with the steps and epochs that the trainer's `state` counted.
+
+    `saved_step` is the step whose weights are the model: the best one, where that was kept.
+    """
+    done = {
+        "optimizer_steps": state.global_step,
+        "epochs": round(float(state.epoch or 0), 4),
+        "saved_step": state.best_global_step or state.global_step,
+    }
+    return dataclasses.replace(provenance, recipe=done | provenance.recipe)
+
+
+def _describe_file(path: str, *, split: str) -> dict[str, Any]:
+    with Path(path).open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    num_records = count_records(path)
+    return {
+        "file": Path(path).name,
+        "sha256": sha256,
+        "num_records": num_records,
+        "split": split,
+    }
+
+
+def _recipe(arguments: Arguments, *, parts: list[str]) -> dict[str, Any]:
+    words, args = arguments.model, arguments.training
+    rates = args.part_learning_rates
+    batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+    return {
+        "effective_batch": batch,
+        "learning_rates": {
+            part: args.learning_rate if rates.get(part) is None else rates[part] for part in parts
+        },
+        "schedule": str(getattr(args.lr_scheduler_type, "value", args.lr_scheduler_type)),
+        "warmup_steps": args.warmup_steps,
+        "weight_decay": args.weight_decay,
+        "optimizer": str(getattr(args.optim, "value", args.optim)),
+        "seed": args.seed,
+        "precision": "bf16" if args.bf16 else "fp16" if args.fp16 else "float32",
+        "quantize": words.quantize,
+        "train_batch_norm": words.train_batch_norm,
+        "model_max_length": arguments.data.model_max_length,
+    }
