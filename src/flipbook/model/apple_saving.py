@@ -26,6 +26,7 @@ from flipbook.model.apple_contract import broken_rules, clip_tokens, limits, nam
 from flipbook.model.apple_words import write_words
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.families import family_of
+from flipbook.model.processing import NO_MEAN, NO_STD
 
 APPLE_MAX_TOKENS = 8192  # tokenizer_model_max_length of Apple's own three checkpoints
 _logger = logging.getLogger("flipbook")
@@ -56,6 +57,12 @@ def save_apple_checkpoint(
     if fault:
         raise CheckpointError(f"{folder}: {fault}")
     model, tokenizer, settings = checkpoint.model, checkpoint.tokenizer, checkpoint.clip_settings
+    if (checkpoint.image_mean, checkpoint.image_std) != (NO_MEAN, NO_STD):
+        raise CheckpointError(
+            f"the model reads pictures with mean {checkpoint.image_mean} and std "
+            f"{checkpoint.image_std}, and Apple's code feeds the tower plain values from 0 to 1. "
+            "Use another layout."
+        )
     tensors = to_apple_state(model.state_dict())
     config = write_config(model.config, frame_size=settings.frame_size, aspect=settings.aspect)
     config["eos_token_id"] = tokenizer.eos_token_id  # Apple's code stops at it and knows no other
@@ -90,7 +97,7 @@ def _max_tokens(checkpoint: Checkpoint) -> int:
     was never meant to read.
     """
     recipe = {} if checkpoint.provenance is None else checkpoint.provenance.recipe
-    trained = int(recipe.get("model_max_length") or 0)
+    trained = max(int(recipe.get(k) or 0) for k in ("model_max_length", "longest_tokens"))
     longest: int = checkpoint.model.config.text_config.max_position_embeddings
     return min(longest, max(APPLE_MAX_TOKENS, trained, clip_tokens(checkpoint.clip_settings)))
 
