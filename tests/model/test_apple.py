@@ -11,48 +11,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import FastVlmConfig, FastVlmForConditionalGeneration
 
 from flipbook.errors import CheckpointError
-from flipbook.model.apple import (
-    apple_layout,
-    grow_embeddings,
-    read_frame_rule,
-    translate_config,
-    translate_state,
-)
+from flipbook.model.apple import grow_embeddings, to_apple_state, translate_state
 from flipbook.model.apple_names import CONSTANT_TENSOR
 from flipbook.model.checkpoint import load_checkpoint
 
 HEAD = "lm_head.weight"
 APPLE_EMBEDDINGS = "model.embed_tokens.weight"
-
-# What Apple's 0.5B writes, without what training alone reads.
-CONFIG = {
-    "architectures": ["LlavaQwen2ForCausalLM"],
-    "hidden_act": "silu",
-    "hidden_size": 896,
-    "image_aspect_ratio": "pad",
-    "initializer_range": 0.02,
-    "intermediate_size": 4864,
-    "max_position_embeddings": 32768,
-    "max_window_layers": 24,
-    "mm_hidden_size": 3072,
-    "mm_patch_merge_type": "flat",
-    "mm_projector_type": "mlp2x_gelu",
-    "mm_use_im_start_end": False,
-    "mm_vision_tower": "mobileclip_l_1024",
-    "model_type": "llava_qwen2",
-    "num_attention_heads": 14,
-    "num_hidden_layers": 24,
-    "num_key_value_heads": 2,
-    "rms_norm_eps": 1e-06,
-    "rope_theta": 1000000.0,
-    "sliding_window": 32768,
-    "tie_word_embeddings": True,
-    "use_sliding_window": False,
-    "vocab_size": 151936,
-}
 
 
 @pytest.fixture
@@ -71,46 +37,6 @@ def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any])
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-@pytest.fixture(scope="module")
-def full_size() -> FastVlmForConditionalGeneration:
-    """FastVLM-0.5B as the community's conversion describes it, without memory."""
-    text = {
-        "model_type": "qwen2",
-        "hidden_size": 896,
-        "intermediate_size": 4864,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 14,
-        "num_key_value_heads": 2,
-        "max_window_layers": 24,
-        "vocab_size": 151936,
-        "rope_theta": 1e6,
-        "tie_word_embeddings": True,
-    }
-    config = FastVlmConfig(text_config=text, image_seq_length=256, tie_word_embeddings=True)
-    with torch.device("meta"):
-        return FastVlmForConditionalGeneration(config)
-
-
-def test_the_full_size_model_is_translated_without_a_remainder(
-    full_size: FastVlmForConditionalGeneration,
-) -> None:
-    state = full_size.state_dict()
-    written, tensors = apple_layout(full_size.config, state, frame_size=1024, aspect="pad")
-    assert len([name for name in tensors if "vision_tower" in name]) == 629
-    assert len([name for name in tensors if "mm_projector" in name]) == 4
-    assert tensors[CONSTANT_TENSOR].shape == (3072, 768)
-    assert {name: written[name] for name in CONFIG if name in written} | {
-        "sliding_window": 32768  # transformers forgets the width of a window that is off
-    } == CONFIG
-    back = translate_state(tensors)
-    assert set(back) == set(state)
-    config = translate_config(CONFIG, back, image_token_id=151646)
-    assert config.vision_config.model_args == {"inference_mode": True}
-    assert config.vision_config.hidden_size == 3072
-    assert config.text_config.rope_parameters["rope_theta"] == 1e6
-    assert config.to_dict() == full_size.config.to_dict()
-
-
 def test_the_sizes_of_a_small_tower_are_read_from_its_tensors(apple_folder: Path) -> None:
     config = load_checkpoint(apple_folder).model.config
     assert config.vision_config.model_args["layers"] == [1, 1, 2, 1, 1]
@@ -118,11 +44,6 @@ def test_the_sizes_of_a_small_tower_are_read_from_its_tensors(apple_folder: Path
     assert config.vision_config.hidden_size == 128
     assert config.text_config.rope_parameters["rope_theta"] == 1e6
     assert config.tie_word_embeddings
-
-
-@pytest.mark.parametrize("side", [256, 1024])
-def test_the_side_is_in_the_name_of_the_tower(side: int) -> None:
-    assert read_frame_rule(CONFIG | {"mm_vision_tower": f"mobileclip_l_{side}"}) == (side, "pad")
 
 
 @pytest.mark.parametrize(
@@ -142,11 +63,6 @@ def test_another_kind_of_llava_is_refused(
     edit_config(copied, **changes)
     with pytest.raises(CheckpointError, match=message):
         load_checkpoint(copied)
-
-
-@pytest.mark.parametrize("ratio", ["square", None])
-def test_no_padding_means_the_crop_of_apples_processor(ratio: str | None) -> None:
-    assert read_frame_rule(CONFIG | {"image_aspect_ratio": ratio})[1] == "crop"
 
 
 def test_a_missing_row_for_the_image_token_is_added(copied: Path, apple_folder: Path) -> None:
@@ -212,14 +128,18 @@ def test_a_missing_tensor_is_named(copied: Path, name: str, message: str) -> Non
         load_checkpoint(copied)
 
 
+def test_there_and_back_is_the_same_memory(apple_folder: Path) -> None:
+    state = load_checkpoint(apple_folder).model.state_dict()
+    theirs = to_apple_state(state)
+    assert theirs[HEAD] is state[HEAD]
+    width = theirs[CONSTANT_TENSOR].shape[0]
+    assert torch.equal(theirs[CONSTANT_TENSOR], torch.zeros(width, width // 4))
+    back = translate_state(theirs)
+    assert set(back) == set(state)
+    assert all(back[name] is tensor for name, tensor in state.items())
+
+
 def test_names_of_another_program_are_refused(copied: Path) -> None:
     edit_weights(copied, lambda state: state.update({"language_model.x": torch.zeros(1)}))
     with pytest.raises(CheckpointError, match=r"1 tensors have names .*: language_model\.x\. A"):
         load_checkpoint(copied)
-
-
-def test_stretched_frames_have_no_word_in_apples_layout(
-    full_size: FastVlmForConditionalGeneration,
-) -> None:
-    with pytest.raises(CheckpointError, match="no word for the aspect 'stretch'"):
-        apple_layout(full_size.config, {}, frame_size=256, aspect="stretch")

@@ -14,9 +14,8 @@ from PIL import Image
 from transformers import AutoProcessor
 
 from fixtures_model import make_checkpoint
-from flipbook.errors import CheckpointError
 from flipbook.model.checkpoint import load_checkpoint
-from flipbook.model.saving import save_apple_checkpoint, save_checkpoint
+from flipbook.model.saving import save_checkpoint
 from flipbook.video.frames import square_frames
 from flipbook.video.settings import ClipSettings
 
@@ -99,17 +98,12 @@ def test_without_settings_the_side_and_aspect_of_the_start_are_saved(
     assert ClipSettings.load(tmp_path) == ClipSettings(frame_size=128, aspect="crop")
 
 
-def test_apples_layout_comes_back_unchanged(tmp_path: Path) -> None:
-    checkpoint = make_checkpoint(aspect="crop")
-    loaded = load_checkpoint(save_apple_checkpoint(tmp_path, checkpoint))
-    assert loaded.settings == checkpoint.settings
-    assert (loaded.layout, loaded.aspect) == ("llava_qwen2", "crop")
-    for name, tensor in checkpoint.model.state_dict().items():
-        assert torch.equal(tensor, loaded.model.state_dict()[name])
-
-
-def test_an_adapter_cannot_be_saved_in_apples_layout(tmp_path: Path) -> None:
+def test_large_weights_are_saved_in_several_files(tmp_path: Path) -> None:
     checkpoint = make_checkpoint()
-    checkpoint.model.register_parameter("lora_A", torch.nn.Parameter(torch.zeros(1)))
-    with pytest.raises(CheckpointError, match="Merge adapters"):
-        save_apple_checkpoint(tmp_path, checkpoint)
+    save_checkpoint(tmp_path, checkpoint, max_shard_size="300KB")
+    shards = sorted(path.name for path in tmp_path.glob("*.safetensors"))
+    assert len(shards) > 2
+    assert (tmp_path / "model.safetensors.index.json").is_file()
+    loaded = load_checkpoint(tmp_path).model.state_dict()
+    for name, tensor in checkpoint.model.state_dict().items():
+        assert torch.equal(tensor, loaded[name])

@@ -159,8 +159,9 @@ def _write_positions(text: Any) -> dict[str, Any]:
     """The same in old words; transformers before 4.43 knows `type`, later ones `rope_type`."""
     rope = dict(text.rope_parameters)
     theta, kind = rope.pop("rope_theta"), rope.pop("rope_type", "default")
-    scaling = None if kind == "default" else {**rope, "type": kind, "rope_type": kind}
-    return {"rope_theta": theta, "rope_scaling": scaling}
+    if kind == "default":
+        return {"rope_theta": theta}
+    return {"rope_theta": theta, "rope_scaling": {**rope, "type": kind, "rope_type": kind}}
 
 
 def _tower_config(state: Mapping[str, Shaped]) -> dict[str, Any]:
