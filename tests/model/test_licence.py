@@ -16,6 +16,8 @@ from flipbook.model.licence import (
     stated_licence,
     tell_licence,
 )
+from flipbook.model.provenance import Provenance
+from flipbook.model.tiny import TINY_FOLDER
 
 OURS = "---\ntags:\n- flipbook\n---\n"
 
@@ -74,6 +76,14 @@ def test_data_about_apples_is_no_weight_of_apples(
 def test_another_licence_is_told_as_it_stands(tmp_path: Path) -> None:
     assert stated_licence(tmp_path, {"model_type": "fast_vlm"}) is None
     _folder(tmp_path, "---\nlicense: apache-2.0\n---\n")
+    assert stated_licence(tmp_path, {"model_type": "fast_vlm"}) == "apache-2.0"
+
+
+def test_the_embedded_model_is_under_flipbooks_licence(tmp_path: Path) -> None:
+    assert stated_licence(TINY_FOLDER, {"model_type": "fast_vlm"}) == "apache-2.0"
+    Provenance(
+        base="tiny", base_layout="fast_vlm", trained={}, lora=None, data=[], recipe={}, versions={}
+    ).save(tmp_path)
     assert stated_licence(tmp_path, {"model_type": "fast_vlm"}) == "apache-2.0"
 
 

@@ -17,7 +17,12 @@ from typing import Any
 
 import yaml
 
+from flipbook.model.folders import TINY
+from flipbook.model.provenance import Provenance
+from flipbook.model.tiny import TINY_FOLDER
+
 APPLE_LICENCE = "apple-amlr"
+OWN_LICENCE = "apache-2.0"  # of flipbook, and so of the model embedded in it
 OUR_TAG = "flipbook"
 CARD_FILE = "README.md"
 RESEARCH_ONLY_NOTICE = (
@@ -70,11 +75,19 @@ def read_front_matter(folder: Path) -> dict[str, Any]:
 
 
 def stated_licence(folder: Path, config: dict[str, Any]) -> str | None:
-    """Licence of the weights as the hub calls it, or None where the folder states none."""
+    """Licence of the weights as the hub calls it, or None where the folder states none.
+
+    Raises:
+        CheckpointError: `provenance.json` is damaged.
+    """
     if is_research_only(folder, config):
         return APPLE_LICENCE
     stated = read_front_matter(folder).get("license")
-    return str(stated) if stated else None
+    if stated:
+        return str(stated)
+    origin = Provenance.load(folder)
+    is_embedded = folder == TINY_FOLDER or (origin is not None and origin.base == TINY)
+    return OWN_LICENCE if is_embedded else None
 
 
 @functools.cache
