@@ -89,7 +89,7 @@ def describe_base(checkpoint: Checkpoint) -> AdapterBase:
     Args:
         checkpoint: its model neither wrapped nor quantised, in float32 or as its files store it.
     """
-    num_words = len(checkpoint.tokenizer)
+    num_words = max(checkpoint.tokenizer.get_vocab().values()) + 1
     return AdapterBase(
         name=plain_name(checkpoint.source),
         layout=checkpoint.layout,
