@@ -8,6 +8,7 @@ a folder loads, answers, and is another model. To add a rule: a line in `RULES_O
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -62,7 +63,7 @@ def _family_word(name: str) -> Callable[[Any, FolderFacts], str | None]:
     def wanted(given: Any, folder: FolderFacts) -> str | None:
         word = getattr(folder.family, name)
         shown = [word] if name == "architecture" else word
-        return None if given == shown else str(shown).replace("'", '"')
+        return None if given == shown else json.dumps(shown)
 
     return wanted
 
@@ -151,7 +152,11 @@ RULES_OF_CONFIG: dict[str, _Rule] = {
         wanted=_long_enough, otherwise="readers cut a longer prompt without a word"
     ),
     "image_token_index": _Rule(
-        wanted=_image_id, otherwise="readers that go by it, as Apple's app does, find no picture"
+        wanted=_image_id,
+        otherwise=(
+            "readers that go by it find no picture in a prompt of Apple's Python, where a picture "
+            "is -200"
+        ),
     ),
 }
 
