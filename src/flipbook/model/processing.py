@@ -1,7 +1,7 @@
 """How did this checkpoint's makers turn a picture into numbers?
 
     folder of a checkpoint            ->  ImageRule: side, aspect, mean, std
-    tokenizer, side, aspect, mean, std  ->  LlavaProcessor that does the same in transformers
+    tokenizer, ClipSettings, mean, std  ->  LlavaProcessor that does the same in transformers
 
 The rule is read so that training feeds the tower what it was made for, and written so that plain
 `AutoProcessor` prepares a picture as training did.
@@ -9,18 +9,24 @@ The rule is read so that training feeds the tower what it was made for, and writ
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transformers import LlavaImageProcessorPil, LlavaProcessor, PreTrainedTokenizerBase
 
+from flipbook.data.system_prompt import with_system_prompt
+from flipbook.data.template import choose_template
 from flipbook.errors import CheckpointError
 from flipbook.model.folders import read_json
 from flipbook.video.frames import PX_PER_TOKEN
+from flipbook.video.settings import ClipSettings
 
 NO_MEAN = (0.0, 0.0, 0.0)  # FastVLM is fed plain [0, 1] pixels: its processor has mean 0, std 1
 NO_STD = (1.0, 1.0, 1.0)
+VIDEO_PROCESSOR_FILE = "video_preprocessor_config.json"
+VIDEO_PROCESSOR_TYPE = "FlipbookVideoProcessor"  # clip settings are in flipbook.json alone
 _FILES = (("preprocessor_config.json", None), ("processor_config.json", "image_processor"))
 
 Triple = tuple[float, float, float]
@@ -94,26 +100,53 @@ def _triple(values: object, path: Path, *, default: Triple = NO_MEAN) -> Triple:
 
 def make_processor(
     tokenizer: PreTrainedTokenizerBase,
+    settings: ClipSettings,
     *,
-    frame_size: int,
-    aspect: str,
     mean: Triple = NO_MEAN,
     std: Triple = NO_STD,
 ) -> LlavaProcessor:
-    """`LlavaProcessor` that makes a picture square by `aspect` with a side of `frame_size` px."""
-    square = {"height": frame_size, "width": frame_size}
-    image_processor = LlavaImageProcessorPil(
-        do_pad=aspect == "pad",
-        do_center_crop=aspect == "crop",
-        size={"shortest_edge": frame_size} if aspect == "crop" else square,
-        crop_size=square,
-        image_mean=list(mean),
-        image_std=list(std),
-    )
+    """`LlavaProcessor` that makes a picture square as `settings` say, and says their system prompt.
+
+    Batches are padded on the left, as `generate` needs them.
+    """
+    tokenizer.padding_side = "left"
     return LlavaProcessor(  # type: ignore[no-untyped-call]
-        image_processor=image_processor,
+        image_processor=LlavaImageProcessorPil(**image_fields(settings, mean=mean, std=std)),
         tokenizer=tokenizer,
         patch_size=PX_PER_TOKEN,
         vision_feature_select_strategy="full",
-        chat_template=tokenizer.chat_template,
+        chat_template=with_system_prompt(choose_template(tokenizer, None), settings.system_prompt),
     )
+
+
+def image_fields(settings: ClipSettings, *, mean: Triple, std: Triple) -> dict[str, Any]:
+    """Arguments of transformers' image processor for pictures of one side and aspect."""
+    side = settings.frame_size
+    square = {"height": side, "width": side}
+    return {
+        "do_pad": settings.aspect == "pad",
+        "do_center_crop": settings.aspect == "crop",
+        "size": {"shortest_edge": side} if settings.aspect == "crop" else square,
+        "crop_size": square,
+        "image_mean": list(mean),
+        "image_std": list(std),
+    }
+
+
+def save_processor(
+    folder: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    settings: ClipSettings,
+    mean: Triple = NO_MEAN,
+    std: Triple = NO_STD,
+) -> None:
+    """Write tokenizer, chat template, processor and clip settings into a folder.
+
+    Plain `AutoProcessor` reads them as a `LlavaProcessor`, for pictures. Once flipbook's processor
+    is imported, it reads them as a `FlipbookProcessor`, for clips too.
+    """
+    make_processor(tokenizer, settings, mean=mean, std=std).save_pretrained(folder)
+    content = {"video_processor_type": VIDEO_PROCESSOR_TYPE}
+    (folder / VIDEO_PROCESSOR_FILE).write_text(json.dumps(content) + "\n", encoding="utf-8")
+    settings.save(folder)

@@ -16,7 +16,7 @@ from torch import Tensor
 from flipbook.model.apple_saving import save_apple_checkpoint
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.licence import CARD_FILE, RESEARCH_ONLY_CARD
-from flipbook.model.processing import make_processor
+from flipbook.model.processing import save_processor
 from flipbook.model.words import generation_config
 
 __all__ = ["save_apple_checkpoint", "save_checkpoint", "save_side_files"]
@@ -50,16 +50,13 @@ def save_checkpoint(
 
 def save_side_files(folder: Path, checkpoint: Checkpoint) -> None:
     """Write all that goes with weights: tokenizer, processor, clip settings, origin, licence."""
-    settings = checkpoint.clip_settings
-    processor = make_processor(
+    save_processor(
+        folder,
         checkpoint.tokenizer,
-        frame_size=settings.frame_size,
-        aspect=settings.aspect,
+        settings=checkpoint.clip_settings,
         mean=checkpoint.image_mean,
         std=checkpoint.image_std,
     )
-    processor.save_pretrained(folder)
-    settings.save(folder)
     if checkpoint.provenance is not None:
         checkpoint.provenance.save(folder)
     if checkpoint.research_only:

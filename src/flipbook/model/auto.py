@@ -1,0 +1,35 @@
+"""How does plain `AutoProcessor` find flipbook's processor?
+
+    import flipbook.model.auto  ->  AutoProcessor.from_pretrained(folder) is a FlipbookProcessor
+
+A folder saved by flipbook names `LlavaProcessor`, so that it loads where flipbook is not installed:
+`AutoProcessor` goes by that name alone. Once this module is imported, `LlavaProcessor` gives way to
+its subclass in folders that say how clips are read, and only there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import AutoProcessor, AutoVideoProcessor, FastVlmConfig, LlavaProcessor
+
+from flipbook.model.media_processors import FlipbookVideoProcessor
+from flipbook.model.processor import FlipbookProcessor
+from flipbook.model.processor_folder import says_how_clips_are_read
+
+__all__ = ["FlipbookProcessor", "FlipbookVideoProcessor"]
+
+_stock: Any = LlavaProcessor.from_pretrained
+_read_stock = _stock.__func__
+
+
+def _from_pretrained(cls: type, name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
+    """Processor of the class that suits the folder."""
+    if cls is LlavaProcessor and says_how_clips_are_read(name_or_path, **kwargs):
+        return FlipbookProcessor.from_pretrained(name_or_path, *args, **kwargs)
+    return _read_stock(cls, name_or_path, *args, **kwargs)
+
+
+setattr(LlavaProcessor, "from_pretrained", classmethod(_from_pretrained))  # noqa: B010
+AutoProcessor.register(FastVlmConfig, FlipbookProcessor, exist_ok=True)  # type: ignore[no-untyped-call]
+AutoVideoProcessor.register(FastVlmConfig, FlipbookVideoProcessor, exist_ok=True)
