@@ -12,4 +12,4 @@ import torch
 
 torch.set_num_threads(1)
 
-pytest_plugins = ["fixtures_model", "fixtures_tokenizer", "fixtures_data"]
+pytest_plugins = ["fixtures_model", "fixtures_tokenizer", "fixtures_data", "fixtures_llama"]

@@ -27,8 +27,10 @@ MEAN_AND_STD: dict[str, Any] = {"image_mean": (0.1, 0.2, 0.3), "image_std": (0.5
 class NumberTokenizer:
     """Token 7 is the word "7"; the end of a turn is 98."""
 
+    eos_token_id = END_ID
+
     def get_vocab(self) -> dict[str, int]:
-        return {"<|im_end|>": END_ID}
+        return {"<|im_end|>": self.eos_token_id}
 
     def decode(self, ids: list[int], **options: bool) -> str:
         return " ".join(str(token_id) for token_id in ids) + " "
@@ -123,8 +125,7 @@ def test_an_answer_stops_before_its_end_token(model: Any, prompts: list[Prompt])
     first_place = free[0].split().index(str(third))
 
     class EarlyStop(NumberTokenizer):
-        def get_vocab(self) -> dict[str, int]:
-            return {"<|im_end|>": third}
+        eos_token_id = third
 
     stopped = generate_answers(model, EarlyStop(), prompts, **MEAN_AND_STD, max_new_tokens=6)
     assert stopped[0].split() == free[0].split()[:first_place]

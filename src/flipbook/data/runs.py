@@ -3,7 +3,7 @@
     Turns -> Script: the template's skeleton, the contents between -> Pieces
 
 Text reaches from one special token to the next. An answer begins a stretch of its own, since in
-generation the prompt is tokenised before the answer exists.
+generation the prompt is tokenised before the answer exists. `stretches.py` gives them their ids.
 """
 
 from __future__ import annotations

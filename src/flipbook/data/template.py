@@ -11,8 +11,8 @@ A template is used for labels only if every content comes out once and in order,
 where the generation prompt ends (but for spaces), and a special token ends it. Of the templates in
 circulation one fails: that of the community's FastVLM conversions drops plain strings and renders
 `assistant\\n\\nA cat.` where it prompts with `assistant\\n`. A checkpoint that carries such a
-template, or none, is read with FastVLM's own, `FASTVLM_CHAT_TEMPLATE`, if its vocabulary has the
-ChatML tokens, and is refused otherwise. A template that was named explicitly is never replaced.
+template, or none, is read with the one of `BROUGHT_ALONG` whose special tokens its vocabulary has,
+and is refused if it has those of none. A template that was named explicitly is never replaced.
 """
 
 from __future__ import annotations
@@ -26,11 +26,10 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from flipbook.data.template_texts import FASTVLM_CHAT_TEMPLATE
+from flipbook.data.template_texts import BROUGHT_ALONG
 from flipbook.data.turns import Role
 from flipbook.errors import CheckpointError
 
-_CHATML_TOKENS = ("<|im_start|>", "<|im_end|>")
 _PROBE_ROLES: tuple[Role, ...] = ("user", "assistant", "user", "assistant")
 _logger = logging.getLogger("flipbook")
 
@@ -93,10 +92,10 @@ def render(
 
 
 def choose_template(tokenizer: Any, chat_template: str | None) -> Template:
-    """Return the template to use: the one that is named, else the tokenizer's, else FastVLM's.
+    """Return the template to use: the one that is named, else the tokenizer's, else a known one.
 
     Raises:
-        CheckpointError: labels cannot be made with it, and FastVLM's own may not replace it.
+        CheckpointError: labels cannot be made with it, and none of `BROUGHT_ALONG` may replace it.
     """
     if chat_template is not None:
         return _choose(tokenizer, chat_template, is_named=True, num_tokens=len(tokenizer))
@@ -113,14 +112,19 @@ def _choose(tokenizer: Any, text: str, *, is_named: bool, num_tokens: int) -> Te
         raise CheckpointError(
             f"the chat template cannot be used for training: {reason}. Name another one."
         )
-    if not all(special_pattern(tokenizer).fullmatch(token) for token in _CHATML_TOKENS):
-        raise CheckpointError(
-            f"the chat template of the checkpoint cannot be used for training: {reason}. "
-            f"FastVLM's own cannot replace it: {' and '.join(_CHATML_TOKENS)} are not among the "
-            f"{num_tokens} tokens. Use the original checkpoint's tokenizer files."
-        )
-    _logger.warning("chat template replaced by FastVLM's own: %s", reason)
-    return Template(FASTVLM_CHAT_TEMPLATE, wants_parts=False)
+    for known in BROUGHT_ALONG.values():
+        if all(special_pattern(tokenizer).fullmatch(token) for token in known.special_tokens):
+            _logger.warning("chat template replaced by %s: %s", known.title, reason)
+            return Template(known.text, wants_parts=False)
+    cannot = " ".join(
+        f"{known.title} cannot replace it: {' and '.join(known.special_tokens)} are not among the "
+        f"{num_tokens} tokens."
+        for known in BROUGHT_ALONG.values()
+    )
+    raise CheckpointError(
+        f"the chat template of the checkpoint cannot be used for training: {reason}. {cannot} "
+        "Use the original checkpoint's tokenizer files."
+    )
 
 
 @lru_cache(maxsize=1024)

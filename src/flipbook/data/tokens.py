@@ -20,6 +20,7 @@ from torch import Tensor
 
 from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.data.runs import Content, Script, pieces_of, text_of_script
+from flipbook.data.stretches import tokenize_texts
 from flipbook.data.template import special_pattern
 from flipbook.errors import CheckpointError, LabelError
 
@@ -41,8 +42,7 @@ def tokenize_script(
             "Load the tokenizer with its own checkpoint."
         )
     pieces = pieces_of(script, special_pattern(tokenizer))
-    texts = [piece.text for piece in pieces if not piece.is_token]
-    ids_of_texts = iter(_tokenize_literally(texts, tokenizer, image_token_id))
+    ids_of_texts = iter(tokenize_texts(pieces, tokenizer=tokenizer, image_token_id=image_token_id))
     ids: list[int] = []
     labels: list[int] = []
     for piece in pieces:
@@ -98,21 +98,6 @@ def num_different(first: Sequence[int], second: Sequence[int]) -> int:
         for change, start, end, start_2, end_2 in matcher.get_opcodes()
         if change != "equal"
     )
-
-
-def _tokenize_literally(texts: list[str], tokenizer: Any, image_token_id: int) -> list[list[int]]:
-    """Return the ids of texts in which no special token is recognised."""
-    if not texts:
-        return []
-    encoded: list[list[int]] = tokenizer(
-        texts, add_special_tokens=False, split_special_tokens=True, verbose=False
-    )["input_ids"]
-    for number, ids in enumerate(encoded):
-        if image_token_id in ids:  # the tokenizer holds `<image>` for an ordinary word
-            halves = re.split("(?<=<)(?=image>)", texts[number])
-            nested = tokenizer(halves, add_special_tokens=False, split_special_tokens=True)
-            encoded[number] = [token_id for half in nested["input_ids"] for token_id in half]
-    return encoded
 
 
 def _without_typed_tokens(script: Script, pattern: re.Pattern[str]) -> Script:

@@ -3,14 +3,15 @@
     "llava_qwen2" | "llava_llama", the model_type of Apple's layout  ->  Family
     "qwen2" | "llama", the model_type of the language model          ->  Family
 
-To add one: an entry in `FAMILIES`, and its chat template in `data/template_texts.py`.
+To add one: an entry in `FAMILIES`, its chat template in `data/template_texts.py`, and the fields of
+its configuration that Apple's layout holds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flipbook.data.template_texts import FASTVLM_CHAT_TEMPLATE
+from flipbook.data.template_texts import BROUGHT_ALONG
 from flipbook.errors import CheckpointError, did_you_mean
 
 
@@ -46,9 +47,19 @@ FAMILIES = {
         text_model_type="qwen2",
         tokenizer_class="Qwen2Tokenizer",
         template_name="qwen_2",
-        chat_template=FASTVLM_CHAT_TEMPLATE,
+        chat_template=BROUGHT_ALONG["qwen_2"].text,
         end_token="<|im_end|>",  # noqa: S106
         pad_token="<|endoftext|>",  # noqa: S106
+    ),
+    "llava_llama": Family(
+        layout="llava_llama",
+        architecture="LlavaLlamaForCausalLM",
+        text_model_type="llama",
+        tokenizer_class="LlamaTokenizer",
+        template_name="v1",
+        chat_template=BROUGHT_ALONG["v1"].text,
+        end_token="</s>",  # noqa: S106
+        pad_token="<unk>",  # noqa: S106
     ),
 }
 

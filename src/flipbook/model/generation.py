@@ -3,7 +3,7 @@
     Prompts (ids, uint8 frames)  ->  left-padded batches  ->  greedy tokens  ->  answers, in order
 
 Prompts may mix frame counts, and prompts without frames, in one batch. The most likely token is
-taken each time until `<|im_end|>`, so an answer depends on nothing but its own prompt: not on its
+taken each time until the end token, so an answer depends on nothing but its own prompt: not on its
 batch mates, not on their number, not on a random state.
 
     ids             pad pad  the prompt . . .  answer  answer  <|im_end|>
@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from flipbook.model.fastvlm import as_encoder_outputs, encode_frames
-from flipbook.model.words import END_TOKEN, PAD_TOKEN
+from flipbook.model.words import end_ids
 
 BATCHES_PER_WINDOW = 16  # prompts are sorted by length, and their features held, this far ahead
 FINAL_PUNCTUATION = ".!?,;:"
@@ -74,7 +74,7 @@ def generate_answers(
 ) -> list[str]:
     """Return the greedy answer to each prompt, in the order of `prompts`.
 
-    An answer ends before its `<|im_end|>`, or after `max_new_tokens` without one; the white space
+    An answer ends before its end token, or after `max_new_tokens` without one; the white space
     around it is taken off. Equal frames are encoded once, however many prompts show them. The model
     runs in `eval()`; afterwards every module is in the mode in which it was found.
 
@@ -99,7 +99,7 @@ def generate_answers(
                     model,
                     [prompts[index] for index in batch],
                     features=[seen.features[seen.rows[index - start]] for index in batch],
-                    end_ids=_end_ids(tokenizer),
+                    end_ids=end_ids(tokenizer),
                     max_new_tokens=max_new_tokens,
                 )
                 for index, ids in zip(batch, new_ids, strict=True):
@@ -180,12 +180,6 @@ def _see(
                 f"of {features.shape[1]} features each"
             )
     return _Seen(features, rows)
-
-
-def _end_ids(tokenizer: Any) -> list[int]:
-    """Tokens after which an answer is over: the end of a turn, and the end of a text."""
-    vocabulary = tokenizer.get_vocab()
-    return [vocabulary[name] for name in (END_TOKEN, PAD_TOKEN) if name in vocabulary]
 
 
 def _greedy_tokens(
