@@ -24,6 +24,7 @@ from flipbook.model.adapter_base import AdapterBase
 from flipbook.model.folders import ADAPTER_FILE, ADAPTER_WEIGHTS, TINY, find_folder, read_json
 
 _logger = logging.getLogger("flipbook")
+TIED = {"embed_tokens", "lm_head"}  # one matrix in a model with a tied head
 _NUM_NAMES_SHOWN = 3
 
 
@@ -67,26 +68,39 @@ def _how_to_give_it(folder: Path) -> str:
     )
 
 
-def attach_adapter(model: Any, folder: Path) -> Any:
-    """Model of the base with the adapter of `folder` beside its weights, as PEFT has it.
+def attach_adapter(model: Any, folder: Path, *, merge: bool) -> Any:
+    """Model of the base with the adapter of `folder` in its weights, or beside them as PEFT has it.
 
     Raises:
         CheckpointError: the adapter is no LoRA, is damaged, or fits another model.
     """
     config = _read_config(folder)
     tensors = _read_tensors(folder)
+    _refuse_tied(model, config, folder)
+    config.base_model_name_or_path = model.name_or_path  # or else peft warns of the difference
     try:
-        tuned = get_peft_model(model, config, autocast_adapter_dtype=False)
-    except ValueError as error:
+        # Beside the weights the factors have their precision; in a sum they count in float32.
+        tuned = get_peft_model(model, config, autocast_adapter_dtype=merge)
+    except (ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0].partition(" Please")[0]
         raise CheckpointError(
-            f"{folder}: {ADAPTER_FILE} adapts layers that this model does not have, so it belongs "
+            f"{folder}: {ADAPTER_FILE} cannot be applied to this model ({reason}), so it belongs "
             "to another kind of model. Give an adapter that was trained on a FastVLM."
         ) from error
     expected = get_peft_model_state_dict(tuned, save_embedding_layers=False)
     _refuse_misfit(folder, tensors, expected)
     set_peft_model_state_dict(tuned, tensors)
     tuned.requires_grad_(False)
-    return tuned.eval()
+    return merge_adapter(tuned) if merge else tuned.eval()
+
+
+def _refuse_tied(model: Any, config: LoraConfig, folder: Path) -> None:
+    trained = {name.rpartition(".")[2] for name in config.modules_to_save or ()} & TIED
+    if model.config.tie_word_embeddings and trained:
+        raise CheckpointError(
+            f"{folder}: the adapter trained {' and '.join(sorted(trained))}, which this base holds "
+            "once for both ends of the language model. Train LoRA without them."
+        )
 
 
 def merge_adapter(tuned: Any) -> Any:
@@ -114,6 +128,7 @@ def _read_config(folder: Path) -> LoraConfig:
         )
     try:
         config: LoraConfig = LoraConfig.from_pretrained(str(folder))
+        config.modules_to_save = [str(name) for name in config.modules_to_save or ()]
     except (TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise CheckpointError(

@@ -20,11 +20,10 @@ from typing import Any
 
 import torch
 
-from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.errors import ArgumentError, CheckpointError, did_you_mean
 from flipbook.model import apple, apple_config, weights
 from flipbook.model.adapter_base import AdapterBase, compare_bases, difference_table
-from flipbook.model.adapters import attach_adapter, find_base, merge_adapter, warn_unchecked
+from flipbook.model.adapters import attach_adapter, find_base, warn_unchecked
 from flipbook.model.families import FAMILIES, family_of
 from flipbook.model.folders import (
     CONFIG_FILE,
@@ -34,6 +33,7 @@ from flipbook.model.folders import (
     read_json,
     source_of,
 )
+from flipbook.model.headers import check_image_token, telling_config_faults
 from flipbook.model.licence import is_research_only, tell_licence
 from flipbook.model.processing import NO_MEAN, NO_STD, Triple, read_image_rule
 from flipbook.model.provenance import Provenance
@@ -144,7 +144,8 @@ def _load_model(folder: Path, options: _Options) -> Checkpoint:
         "attn_implementation": options.attn_implementation,
         **quantization_kwargs(options.quantize, compute_dtype=dtype),
     }
-    checkpoint = read(folder, config, model_kwargs)
+    with telling_config_faults(folder):
+        checkpoint = read(folder, config, model_kwargs)
     checkpoint.model.eval()
     checkpoint.model.name_or_path = str(folder)  # peft asks the hub about a base without a name
     checkpoint.model.generation_config = generation_config(checkpoint.tokenizer)
@@ -166,8 +167,7 @@ def _load_adapter(
         checkpoint.tokenizer = load_tokenizer(folder, family)
         checkpoint.model.generation_config = generation_config(checkpoint.tokenizer)
     checkpoint.settings = ClipSettings.load(folder) or checkpoint.settings
-    tuned = attach_adapter(checkpoint.model, folder)
-    checkpoint.model = merge_adapter(tuned) if merge else tuned
+    checkpoint.model = attach_adapter(checkpoint.model, folder, merge=merge)
     return checkpoint
 
 
@@ -210,12 +210,7 @@ def _read_fast_vlm(
     find_weight_files(folder)
     model = build_model(folder, folder, model_kwargs)
     tokenizer = load_tokenizer(folder, family_of(model.config.text_config.model_type))
-    known = tokenizer.get_vocab().get(IMAGE_TOKEN)
-    if known != model.config.image_token_id:
-        raise CheckpointError(
-            f"{folder}: {IMAGE_TOKEN} is {known} in the tokenizer and {model.config.image_token_id}"
-            " in config.json. Copy the tokenizer and the configuration from the same checkpoint."
-        )
+    check_image_token(folder, tokenizer, image_token_id=model.config.image_token_id)
     rule = read_image_rule(folder)
     return Checkpoint(
         model=model,
