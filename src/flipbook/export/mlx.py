@@ -4,7 +4,7 @@
 
 Names and memory order of the tensors are those of mlx-vlm's FastVLM, which knows Qwen2 language
 models only. mlx-vlm 0.7 mixes up several pictures in one prompt; `flipbook.export.mlx_chat` reads
-the same folder and puts that right.
+the same folder and puts them in their places.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from flipbook.errors import ArgumentError, CheckpointError
 from flipbook.export.vision import need_package
 from flipbook.model.apple_names import to_apple_name
 from flipbook.model.checkpoint import Checkpoint
-from flipbook.model.words import END_TOKEN
 
 APPLE_PLACEHOLDER = -200  # the id at which mlx-vlm puts a picture's features
 HEAD_WIDTH = 768  # of the constant projection that mlx-vlm expects and FastVLM never uses
@@ -67,13 +66,12 @@ def mlx_config(checkpoint: Checkpoint) -> dict[str, Any]:
     """
     config = checkpoint.model.config
     text = config.text_config
-    end_id = checkpoint.tokenizer.convert_tokens_to_ids(END_TOKEN)
     sizes = config.vision_config.model_args or {}
     tower = {name: sizes[name] for name in ("layers", "embed_dims", "mlp_ratios") if name in sizes}
     return {
         "architectures": ["LlavaQwen2ForCausalLM"],
         "model_type": "llava_qwen2",
-        "eos_token_id": end_id,
+        "eos_token_id": checkpoint.tokenizer.eos_token_id,
         "image_token_index": APPLE_PLACEHOLDER,
         "mm_hidden_size": config.vision_config.hidden_size,
         "mm_projector_type": "mlp2x_gelu",

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import copy
 import importlib
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from flipbook.errors import ArgumentError
+from flipbook.errors import ArgumentError, CheckpointError
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.fastvlm import tower_dtype
 from flipbook.model.initialise import probe_images
+
+# In units of the largest feature; benchmarks/homes.py measures what is reached.
+LARGEST_DIFFERENCE = {torch.float32: 1e-4, torch.float16: 2e-2}
 
 
 class Eyes(nn.Module):
@@ -80,6 +84,23 @@ def describe_input(checkpoint: Checkpoint) -> dict[str, str]:
 def example_images(checkpoint: Checkpoint, num_images: int) -> Tensor:
     """Return pictures (F, 3, S, S) in [0, 1] at the checkpoint's side."""
     return probe_images(num_images, frame_size=checkpoint.clip_settings.frame_size, seed=0)
+
+
+def refuse_difference(path: Path, difference: float, *, dtype: torch.dtype) -> None:
+    """Return when a program computes what its model does, as far as its dtype allows.
+
+    Args:
+        difference: the largest one to torch, in units of the largest feature.
+
+    Raises:
+        CheckpointError: it is above the limit for `dtype`, or no number.
+    """
+    if not difference <= LARGEST_DIFFERENCE[dtype]:
+        raise CheckpointError(
+            f"{path}: the program differs from the model by {difference:.1e} of the largest "
+            f"feature, more than {LARGEST_DIFFERENCE[dtype]:.0e}. Install the versions of the "
+            "packages that docs/homes.md names."
+        )
 
 
 def need_package(name: str, *, extra: str) -> Any:
