@@ -22,7 +22,6 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.data.runs import Piece
 
 _MARK = "\u2581"  # of sentencepiece, for the space before a word
@@ -37,14 +36,15 @@ class WordStarts(NamedTuple):
 
 
 def word_starts(tokenizer: Any) -> WordStarts:
-    """Return where `tokenizer`, which knows `<image>`, begins a word of its own accord."""
+    """Return where `tokenizer`, which has special tokens, begins a word of its own accord."""
     return _word_starts(tokenizer, len(tokenizer))
 
 
 @lru_cache(maxsize=64)
 def _word_starts(tokenizer: Any, _num_tokens: int) -> WordStarts:
     alone = "".join(tokenizer.tokenize("x"))
-    behind = "".join(tokenizer.tokenize(f"{IMAGE_TOKEN}x")).removeprefix(IMAGE_TOKEN)
+    token = next(iter(tokenizer.added_tokens_decoder.values())).content
+    behind = "".join(tokenizer.tokenize(f"{token}x")).removeprefix(token)
     return WordStarts(alone.startswith(_MARK), behind.startswith(_MARK))
 
 

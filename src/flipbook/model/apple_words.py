@@ -70,11 +70,14 @@ def _older(config: dict[str, Any], added: list[dict[str, Any]], family: Family) 
     """`tokenizer_config.json` in the words of transformers 4, which 5 still understands."""
     kept = {key: value for key, value in config.items() if key not in _NEWER_KEYS}
     kept = {key: value for key, value in kept.items() if value != IMAGE_TOKEN}
+    prefix = config.get("add_prefix_space")
+    if prefix is None:  # the default of the class, which Llama's words are made with
+        prefix = family.tokenizer_class == "LlamaTokenizer"
     named = {value for value in kept.values() if isinstance(value, str)}
     details = ("content", "lstrip", "normalized", "rstrip", "single_word", "special")
     return {
         **kept,
-        "add_prefix_space": bool(config.get("add_prefix_space")),
+        "add_prefix_space": prefix,
         "added_tokens_decoder": {
             str(token["id"]): {key: token[key] for key in details} for token in added
         },

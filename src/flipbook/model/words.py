@@ -18,6 +18,7 @@ from transformers.utils import logging as transformers_logging
 
 from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.data.system_prompt import without_system_prompt
+from flipbook.data.stretches import word_starts
 from flipbook.data.template import choose_template
 from flipbook.errors import CheckpointError
 from flipbook.model.families import Family
@@ -66,7 +67,7 @@ def load_tokenizer(
         tokenizer.chat_template = without_system_prompt(tokenizer.chat_template)
     tokenizer.chat_template = choose_template(tokenizer, None).text
     if _is_marked(family):  # transformers reads it and does not write it again
-        tokenizer.init_kwargs["legacy"] = getattr(tokenizer, "legacy", False)
+        tokenizer.init_kwargs["legacy"] = word_starts(tokenizer).after_token
     return tokenizer
 
 
