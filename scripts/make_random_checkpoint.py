@@ -89,6 +89,7 @@ def make_config(size: str, *, frame_size: int, image_token_id: int) -> FastVlmCo
     vision = {
         "model_type": "timm_wrapper",
         "architecture": "fastvit_mci3",
+        "global_pool": "avg",
         "hidden_size": 2 * TINY_TOWER["embed_dims"][-1] if tiny else 3072,
         "model_args": {"inference_mode": True} | (TINY_TOWER if tiny else {}),
     }

@@ -167,6 +167,7 @@ def _write_positions(text: Any) -> dict[str, Any]:
 def _tower_config(state: Mapping[str, Shaped]) -> dict[str, Any]:
     """Configuration of timm's FastViTHD whose sizes are those of the tensors."""
     sizes = tower_sizes(state)
+    changed = {name: value for name, value in sizes.items() if value != FASTVITHD[name]}
     return {
         "model_type": "timm_wrapper",
         "architecture": "fastvit_mci3",
@@ -174,7 +175,7 @@ def _tower_config(state: Mapping[str, Shaped]) -> dict[str, Any]:
         "global_pool": "avg",
         "hidden_size": tensor_named(state, f"{TOWER}final_conv.reparam_conv.weight").shape[0],
         "initializer_range": 0.02,
-        "model_args": {"inference_mode": True, **({} if sizes == FASTVITHD else sizes)},
+        "model_args": {"inference_mode": True, **changed},
     }
 
 

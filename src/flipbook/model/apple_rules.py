@@ -45,7 +45,7 @@ class _Rule:
 
 
 def _exactly(value: object) -> Callable[[Any, FolderFacts], str | None]:
-    shown = str(value).lower() if isinstance(value, bool) else f'"{value}"'
+    shown = json.dumps(value)
     return lambda given, _: None if given == value and type(given) is type(value) else shown
 
 
@@ -85,7 +85,9 @@ def _aspect(given: Any, _: FolderFacts) -> str | None:
 
 
 def _long_enough(given: Any, folder: FolderFacts) -> str | None:
-    least = min(folder.num_clip_tokens, folder.config.get("max_position_embeddings", 10**9))
+    longest = folder.config.get("max_position_embeddings")
+    least = folder.num_clip_tokens
+    least = min(least, longest) if isinstance(longest, int) else least
     good = isinstance(given, int) and given >= least
     return None if good else f"{least} or more, which a clip and its question need"
 

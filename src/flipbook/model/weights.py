@@ -223,7 +223,7 @@ def build_model(folder: Path, source: Path | None, model_kwargs: dict[str, Any])
         )  # type: ignore[misc]
     except torch.OutOfMemoryError:
         raise  # the file is not to blame
-    except (OSError, ValueError, RuntimeError, SafetensorError, pickle.UnpicklingError) as error:
+    except _READ_ERRORS as error:
         raise CheckpointError(
             f"{folder}: the weights cannot be loaded ({error}). Copy or download them again."
         ) from error
