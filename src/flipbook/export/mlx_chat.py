@@ -68,10 +68,10 @@ def load_mlx(folder: str | Path) -> MlxModel:
     folder = Path(folder)
     config = read_json(folder / CONFIG_FILE)
     settings = ClipSettings.load(folder)
-    if settings is None or "vision_config" not in config:
+    if settings is None or "projection_dim" not in config.get("vision_config", {}):
         raise CheckpointError(
-            f"{folder}: was not written by flipbook for mlx-vlm (there is no {SETTINGS_FILE}, or "
-            'no "vision_config" in config.json). Export the model with --layout mlx.'
+            f"{folder}: was not written by flipbook for mlx-vlm ({SETTINGS_FILE} or a "
+            '"projection_dim" in config.json is missing). Export the model with --layout mlx.'
         )
     if "model_file" in config:
         raise CheckpointError(
