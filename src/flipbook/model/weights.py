@@ -123,7 +123,7 @@ def header_of(path: Path) -> dict[str, StoredTensor]:
 
 
 def _read_header(path: Path) -> dict[str, StoredTensor]:
-    with safe_open(path, framework="pt") as file:  # checks the file's length against its header
+    with safe_open(path, framework="np") as file:  # torch would map it as memory to write to
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  (no dict)
         return {
             name: StoredTensor(DTYPES[view.get_dtype()], tuple(view.get_shape()))
@@ -165,7 +165,7 @@ def _cannot_be_loaded(path: Path, error: Exception) -> CheckpointError:
 
 
 def _check_index(folder: Path, files: dict[str, str]) -> None:
-    """Refuse an index that names a tensor which the file it names does not hold."""
+    """Refuse an index that does not name every tensor of the files, each in its file."""
     used = next((name for name in WEIGHT_FILES if (folder / name).is_file()), "")
     if not used.endswith(".index.json"):
         return
@@ -175,6 +175,12 @@ def _check_index(folder: Path, files: dict[str, str]) -> None:
         raise CheckpointError(
             f"{folder / used}: says that {promised[absent[0]]} holds {absent[0]}, and it does not "
             f"({len(absent)} such tensors). Copy or download the checkpoint again."
+        )
+    forgotten = sorted(files.keys() - promised.keys())
+    if forgotten:
+        raise CheckpointError(
+            f"{folder / used}: does not name {forgotten[0]}, which {files[forgotten[0]]} holds "
+            f"({len(forgotten)} such tensors). Copy or download the checkpoint again."
         )
 
 
