@@ -6,8 +6,7 @@
 
 Ids come from `encode_prompt` and pixels from the readers of `flipbook.video`, as in training; so a
 typed `<image>` or `<|im_start|>` stays text. Whoever renders a chat first and passes the text on
-has `<video>` in it for each clip, and flipbook writes its frames there: `<image>`, a line break,
-once more for each.
+has `<video>` in it for each clip, and its frames are written there.
 """
 
 from __future__ import annotations
@@ -242,10 +241,9 @@ class FlipbookProcessor(LlavaProcessor):
         video_frames = [
             self.video_processor.frames_of(item, **merged["videos_kwargs"]) for item in clips
         ]
-        if text is None:
-            data: dict[str, Any] = {}
-            in_order = [*image_frames, *video_frames]
-        else:
+        data: dict[str, Any] = {}
+        in_order = [*image_frames, *video_frames]
+        if text is not None:
             samples = [text] if isinstance(text, str) else list(text)
             data, in_order = self._read_text(samples, image_frames, video_frames, merged)
         data |= self._seen(in_order)
@@ -298,6 +296,5 @@ class FlipbookProcessor(LlavaProcessor):
             raise ArgumentError(
                 f"pictures and clips have sides of {sizes} px. Give one frame_size for both."
             )
-        reader = self.video_processor
-        mean, std = reader.image_mean, reader.image_std
+        mean, std = self.video_processor.image_mean, self.video_processor.image_std
         return {"pixel_values": normalise_frames(torch.cat(frames), image_mean=mean, image_std=std)}
