@@ -24,6 +24,7 @@ COMMANDS = {
     "train": "fine-tune a FastVLM on videos and images",
     "evaluate": "score a model on records, with controls",
     "chat": "ask a model about a video",
+    "export": "write a model in the form that another program reads",
     "info": "tell what a model folder holds, without loading it",
     "quickstart": "make clips, tune the embedded model on them, and score it",
 }

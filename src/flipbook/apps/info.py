@@ -111,9 +111,11 @@ def folded_prompt(prompt: str) -> str:
     return "\n".join(lines)
 
 
-def megabytes(num_bytes: int) -> str:
-    """Return a size in words: 12.3 MB, 1.02 GB."""
-    return f"{num_bytes / 1e9:.2f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.1f} MB"
+def size_in_words(num_bytes: int) -> str:
+    """Return a size in words: 1.2 kB, 12.3 MB, 1.02 GB."""
+    if num_bytes >= 1e9:
+        return f"{num_bytes / 1e9:.2f} GB"
+    return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e6 else f"{num_bytes / 1e3:.1f} kB"
 
 
 def _facts_table(name: str, description: Description) -> Table:
@@ -121,7 +123,7 @@ def _facts_table(name: str, description: Description) -> Table:
         "model": name,
         "layout": f"{description.layout} ({LAYOUT_NAMES[description.layout]})",
         "language model": description.language_model or "that of the base",
-        "on disk": f"{megabytes(sum(description.file_bytes.values()))} "
+        "on disk": f"{size_in_words(sum(description.file_bytes.values()))} "
         f"in {len(description.file_bytes)} files",
         "vocabulary": _vocabulary(description),
         "context": f"{description.context_tokens:,} tokens" if description.context_tokens else "",
@@ -184,10 +186,10 @@ def _parts_table(description: Description) -> Table:
     ):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     for part in description.parts:
-        size = megabytes(part.num_bytes)
+        size = size_in_words(part.num_bytes)
         table.add_row(part.part, f"{part.num_weights:,}", size, ", ".join(part.dtypes))
     total = sum(part.num_weights for part in description.parts)
-    size = megabytes(sum(part.num_bytes for part in description.parts))
+    size = size_in_words(sum(part.num_bytes for part in description.parts))
     table.add_row("all", f"{total:,}", size, "")
     return table
 
