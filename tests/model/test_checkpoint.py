@@ -97,7 +97,7 @@ def test_the_dtype_is_the_one_asked_for(fast_vlm_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("model_type", "message"),
     [
-        ("llava_llama", "a LLaVA whose layout flipbook does not read yet"),
+        ("llava_mistral", "a LLaVA whose layout flipbook does not read yet"),
         ("qwen2_vl", "which is no FastVLM"),
         ("fastvlm", "Did you mean 'fast_vlm'"),
         (None, "model_type 'None'"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from transformers import AutoModelForImageTextToText
 
 from fixtures_data import Tune
 from flipbook.data.generated.write import GeneratedData
-from flipbook.errors import ArgumentError, MediaError, TrainingError
+from flipbook.errors import ArgumentError, CheckpointError, MediaError, TrainingError
 from flipbook.model.checkpoint import load_checkpoint
 from flipbook.train.run import RunResult
 
@@ -137,6 +138,102 @@ def test_lora_leaves_adapters_and_a_merged_model(tune: Tune, fast_vlm_folder: Pa
     assert {name for name in changed if "multi_modal_projector" in name}
     assert {name for name in changed if "q_proj" in name}
     assert not {name for name in changed if "vision_tower" in name or "embed_tokens" in name}
+
+
+RELOAD = """
+import sys, torch
+from flipbook.model.checkpoint import load_checkpoint
+before = torch.load(sys.argv[2])
+for merge, tolerance in ((False, 0), (True, 1e-5)):
+    model = load_checkpoint(sys.argv[1], merge=merge).model
+    with torch.no_grad():
+        logits = model(input_ids=before["ids"], pixel_values=before["pixels"]).logits
+    assert torch.allclose(logits, before["logits"], rtol=0, atol=tolerance), merge
+    assert torch.equal(logits, before["logits"]) is not merge
+print("equal")
+"""
+
+
+@pytest.mark.parametrize(
+    "apart", [{}, {"train_batch_norm": True, "vision_tower_learning_rate": 1e-2}]
+)
+def test_an_adapter_in_a_clean_process_gives_the_logits_of_the_trained_model(
+    tune: Tune,
+    tmp_path: Path,
+    fast_vlm_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    apart: dict[str, Any],
+) -> None:
+    from flipbook.train import run
+
+    ids = torch.tensor([[260] * 8 + [70, 71, 72]])
+    pixels = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(0))
+    save_run = run.save_run
+
+    def save_and_note(trainer: Any, *args: Any, **kwargs: Any) -> Path:
+        with torch.no_grad():
+            logits = trainer.model.eval()(input_ids=ids, pixel_values=pixels).logits
+        torch.save({"ids": ids, "pixels": pixels, "logits": logits}, tmp_path / "before.pt")
+        return save_run(trainer, *args, **kwargs)
+
+    monkeypatch.setattr(run, "save_run", save_and_note)
+    parts = "vision_tower projector language_model" if apart else "projector language_model"
+    result = tune(lora_r=2, learning_rate=1e-2, max_steps=3, train_parts=parts, **apart)
+    adapter = result.run_folder / "adapter"
+    words = [sys.executable, "-c", RELOAD, str(adapter), str(tmp_path / "before.pt")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.stdout == "equal\n", done.stderr[-3000:]
+    base = load_file(fast_vlm_folder / "model.safetensors")
+    stored = load_file(adapter / "adapter_model.safetensors")
+    moved = [n for n, t in stored.items() if "running_mean" in n and not _is_in(base, n, t)]
+    assert bool(moved) is bool(apart)
+
+
+def _is_in(base: dict[str, torch.Tensor], name: str, tensor: torch.Tensor) -> bool:
+    return torch.equal(base[name.removeprefix("base_model.model.")], tensor)
+
+
+def test_a_run_that_kept_only_its_adapter_can_be_asked(tune: Tune) -> None:
+    result = tune(lora_r=2, learning_rate=1e-2)
+    whole = load_checkpoint(result.run_folder)
+    assert whole.source == str(result.model_folder)
+    shutil.rmtree(result.model_folder)
+    merged = load_checkpoint(result.run_folder)
+    assert merged.source == str(result.run_folder / "adapter")
+    assert merged.settings == whole.settings
+    assert merged.provenance == whole.provenance
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(merged.model.state_dict()[name], tensor), name
+    with pytest.raises(ArgumentError, match="already holds a run"):
+        tune(lora_r=2)
+
+
+def test_an_adapter_on_the_way_is_held_to_its_base(
+    tune: Tune, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = tune(lora_r=2, save_strategy="steps", save_steps=1)
+    on_the_way = load_checkpoint(result.run_folder / "checkpoint-2")
+    assert on_the_way.settings is not None
+    assert on_the_way.settings.num_frames == 2
+    assert "nothing tells" not in caplog.text
+    with pytest.raises(CheckpointError, match="trained on fast_vlm"):
+        load_checkpoint(result.run_folder / "checkpoint-2", base="tiny")
+
+
+def test_a_stopped_save_leaves_no_half_adapter(
+    tune: Tune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flipbook.train import finish
+
+    def stop(staged: Path, *args: Any, **kwargs: Any) -> None:
+        staged.mkdir()
+        (staged / "adapter_config.json").touch()
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(finish, "save_adapter", stop)
+    with pytest.raises(OSError, match="No space left"):
+        tune(lora_r=2, max_steps=1)
+    assert not (tmp_path / "run" / "adapter").exists()
 
 
 def test_adapters_name_their_base_so_nobody_asks_the_hub(tune: Tune, apple_folder: Path) -> None:

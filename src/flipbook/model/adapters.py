@@ -63,8 +63,8 @@ def find_base(folder: Path, base: str | Path | None, *, known: AdapterBase | Non
 
 def _how_to_give_it(folder: Path) -> str:
     return (
-        "Give the model that it was trained on: --base MODEL, or "
-        f"load_checkpoint({folder.name!r}, base=MODEL)."
+        "Give the model that it was trained on: --base MODEL, load_checkpoint(..., base=MODEL), or "
+        f"for good as base_model_name_or_path in {folder.name}/{ADAPTER_FILE}."
     )
 
 
