@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from fixtures_model import make_checkpoint
 from flipbook.errors import CheckpointError
+from flipbook.model import weights
 from flipbook.model.checkpoint import load_checkpoint
 from flipbook.model.saving import save_apple_checkpoint, save_checkpoint
 from flipbook.model.weights import read_tensors, stored_dtype, stored_tensors
@@ -98,8 +99,8 @@ def test_a_checkpoint_keeps_its_dtype_when_asked(tmp_path: Path, dtype: torch.dt
         save_checkpoint(tmp_path / "hf", checkpoint),
         save_apple_checkpoint(tmp_path / "llava", checkpoint),
     ):
-        weights = load_checkpoint(folder, dtype=None).model.parameters()
-        assert {weight.dtype for weight in weights} == {dtype}
+        model = load_checkpoint(folder, dtype=None).model
+        assert {weight.dtype for weight in model.parameters()} == {dtype}
 
 
 def test_mixed_dtypes_take_the_widest(tmp_path: Path) -> None:
@@ -171,6 +172,22 @@ def test_a_bin_of_other_things_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {"x": torch.zeros(1)}, "step": 3}, tmp_path / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match="holds other things than named tensors"):
         stored_tensors(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied"), RuntimeError("x: Cannot allocate memory")]
+)
+def test_a_sound_file_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    write(tmp_path, kind="safetensors", state={"x": torch.zeros(2)})
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(weights, "load_file", fail)
+    with pytest.raises(CheckpointError, match="though the file may be sound"):
+        read_tensors(tmp_path)
 
 
 def test_an_archive_of_something_else_is_refused(tmp_path: Path) -> None:

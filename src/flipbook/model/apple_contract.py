@@ -12,12 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import FastVlmForConditionalGeneration
-
 from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.errors import CheckpointError
-from flipbook.model.apple_config import FASTVITHD, tower_sizes, translate_config
+from flipbook.model.apple_config import FASTVITHD, tower_sizes
 from flipbook.model.apple_names import (
     CONSTANT_TENSOR,
     EMBEDDINGS,
@@ -29,6 +26,7 @@ from flipbook.model.apple_rules import PROJECTOR_IN, FolderFacts, faults_of_conf
 from flipbook.model.apple_words import SENTENCEPIECE_FILE, SLOW_FILES
 from flipbook.model.families import FAMILIES, Family
 from flipbook.model.folders import CONFIG_FILE, read_json
+from flipbook.model.headers import fit_headers
 from flipbook.model.weights import StoredTensor, stored_tensors
 from flipbook.video.settings import ClipSettings
 
@@ -104,7 +102,7 @@ def broken_rules(folder: Path) -> list[str]:
         num_clip_tokens=0 if settings is None else clip_tokens(settings),
     )
     faults += faults_of_config(facts) + _faults_of_rows(tensors, word_ids)
-    return faults or _faults_of_names(config, tensors)
+    return faults or _faults_of_names(folder, config, tensors)
 
 
 def limits(folder: Path) -> list[str]:
@@ -186,21 +184,14 @@ def _faults_of_rows(tensors: Mapping[str, StoredTensor], word_ids: dict[str, int
     ]
 
 
-def _faults_of_names(config: dict[str, Any], tensors: Mapping[str, StoredTensor]) -> list[str]:
+def _faults_of_names(
+    folder: Path, config: dict[str, Any], tensors: Mapping[str, StoredTensor]
+) -> list[str]:
     """Tensors that the model of this configuration lacks, or has in another shape."""
+    rows = tensors[EMBEDDINGS].shape[0]
+    headers = {to_apple_name(name) or name: tensor for name, tensor in tensors.items()}
     try:
-        translated = translate_config(config, tensors, image_token_id=0)
+        fit_headers(folder, config, headers, image_token_id=rows - 1)
     except CheckpointError as error:
         return [str(error)]
-    with torch.device("meta"):
-        model = FastVlmForConditionalGeneration(translated)
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    stored = {name: tensor.shape for name, tensor in tensors.items() if name != CONSTANT_TENSOR}
-    wrong = sorted(name for name in wanted | stored if wanted.get(name) != stored.get(name))
-    if not wrong:
-        return []
-    shown = ", ".join(to_apple_name(name) or name for name in wrong[:5])
-    return [
-        f"{len(wrong)} tensors are missing, left over or of another shape: {shown}. Otherwise, as "
-        "now, Apple's code leaves parts of the model random."
-    ]
+    return []

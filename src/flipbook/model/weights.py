@@ -143,6 +143,12 @@ def _only_tensors(path: Path, content: object) -> dict[str, Tensor]:
 
 def _cannot_be_loaded(path: Path, error: Exception) -> CheckpointError:
     """What is wrong with a weight file, in one line."""
+    reason = " ".join((str(error).strip() or type(error).__name__).splitlines()[:1])
+    if isinstance(error, PermissionError) or "allocate memory" in reason:
+        return CheckpointError(
+            f"{path}: the weights cannot be loaded, though the file may be sound ({reason}). Give "
+            "this program the right to read it, or more memory."
+        )
     with path.open("rb") as file:
         start = file.read(64)
     for sign, meaning in _NOT_WEIGHTS:
@@ -156,11 +162,11 @@ def _cannot_be_loaded(path: Path, error: Exception) -> CheckpointError:
             f"{path}: the weights cannot be loaded: the file wants to run {foreign[1]}, and plain "
             "weights run nothing. Nothing was run; do not trust this file, get safetensors."
         )
-    reason = str(error).strip().splitlines()
-    said = "not a file of tensors" if isinstance(error, pickle.UnpicklingError) else ""
+    if isinstance(error, pickle.UnpicklingError):
+        reason = "it is no file of tensors"  # torch's own words advise to run what it holds
     return CheckpointError(
-        f"{path}: the weights cannot be loaded, for the file is cut off or damaged "
-        f"({said or (reason[0] if reason else type(error).__name__)}). Copy or download it again."
+        f"{path}: the weights cannot be loaded, for the file is cut off or damaged ({reason}). "
+        "Copy or download it again."
     )
 
 
