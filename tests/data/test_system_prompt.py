@@ -5,9 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from jinja2 import TemplateError
 
 from flipbook.data.conversation import encode_prompt
-from flipbook.data.system_prompt import with_system_prompt, without_system_prompt
+from flipbook.data.system_prompt import (
+    refusing_clips,
+    with_system_prompt,
+    without_system_prompt,
+)
 from flipbook.data.template import Template
 from flipbook.data.template_texts import FASTVLM_CHAT_TEMPLATE
 from flipbook.data.turns import Turn
@@ -23,7 +28,7 @@ PARTS = Template(
 PROMPTS = [
     "Be brief.",
     "",
-    "It's \"quoted\", {{ not }} {% code -%}\n{#- nor this -#}\nand \\n no line break",
+    'It\'s "quoted", {{ not }} {% code -%}\n{#- nor this -#}\nand \\n no line break',
     "käse 😀 \u2028 \x07 '''",
 ]
 
@@ -74,3 +79,21 @@ def test_the_line_comes_off_again_and_never_nests(prompt: str) -> None:
 def test_a_template_without_the_line_stays_as_it_is() -> None:
     assert without_system_prompt(PLAIN.text) == PLAIN.text
     assert with_system_prompt(PLAIN, None) == PLAIN.text
+
+
+def test_a_template_that_drops_clips_refuses_them_instead(qwen_tokenizer: Any) -> None:
+    words = {"role": "user", "content": [{"type": "text", "text": "Hi"}]}
+    clip = {"role": "user", "content": [{"type": "video", "path": "a.mp4"}, *words["content"]]}
+    silent = PARTS.text
+    assert "Hi" in rendered(qwen_tokenizer, silent, clip)
+    guarded = refusing_clips(with_system_prompt(PARTS, "Be brief."), qwen_tokenizer)
+    with pytest.raises(TemplateError, match="a video has no place here: give one image per frame"):
+        rendered(qwen_tokenizer, guarded, clip)
+    assert rendered(qwen_tokenizer, guarded, words) == rendered(
+        qwen_tokenizer, with_system_prompt(PARTS, "Be brief."), words
+    )
+    assert without_system_prompt(guarded) == silent
+
+
+def test_a_template_that_refuses_clips_already_stays_as_it_is(qwen_tokenizer: Any) -> None:
+    assert refusing_clips(PLAIN.text, qwen_tokenizer) == PLAIN.text

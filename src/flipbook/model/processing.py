@@ -16,7 +16,7 @@ from typing import Any
 
 from transformers import LlavaImageProcessorPil, LlavaProcessor, PreTrainedTokenizerBase
 
-from flipbook.data.system_prompt import with_system_prompt
+from flipbook.data.system_prompt import refusing_clips, with_system_prompt
 from flipbook.data.template import choose_template
 from flipbook.errors import CheckpointError
 from flipbook.model.folders import read_json
@@ -110,12 +110,13 @@ def make_processor(
     Batches are padded on the left, as `generate` needs them.
     """
     tokenizer.padding_side = "left"
+    template = with_system_prompt(choose_template(tokenizer, None), settings.system_prompt)
     return LlavaProcessor(  # type: ignore[no-untyped-call]
         image_processor=LlavaImageProcessorPil(**image_fields(settings, mean=mean, std=std)),
         tokenizer=tokenizer,
         patch_size=PX_PER_TOKEN,
         vision_feature_select_strategy="full",
-        chat_template=with_system_prompt(choose_template(tokenizer, None), settings.system_prompt),
+        chat_template=refusing_clips(template, tokenizer),
     )
 
 
