@@ -70,7 +70,9 @@ def make_llama_tokenizer(
         joins_lines: line breaks and colons are words that join their like, which Llama's are not.
     """
     vocabulary, merges = _words_and_merges(joins_lines=joins_lines)
-    tokenizer = LlamaTokenizer(vocab=dict(vocabulary), merges=list(merges), legacy=legacy)
+    tokenizer = LlamaTokenizer(
+        vocab=dict(vocabulary), merges=list(merges), legacy=legacy, add_bos_token=True
+    )
     tokenizer.init_kwargs["legacy"] = legacy
     return _finished(tokenizer, knows_image=knows_image)
 
