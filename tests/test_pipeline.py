@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from transformers import (
 )
 from transformers.utils.chat_template_utils import Chat
 
+from fixtures_llama import make_llama_checkpoint
 from fixtures_model import make_checkpoint
 from fixtures_video import MakeClip, make_clip, numbered_picture
 from flipbook import FlipbookProcessor
@@ -200,3 +202,19 @@ def test_the_model_of_plain_transformers_generates_from_a_clip(
     ids = model.generate(**inputs, max_new_tokens=8)[0, inputs["input_ids"].shape[1] :]
     answer = chat(folder, media=[clip_path], question="What moves?", max_new_tokens=8)
     assert processor.decode(ids, skip_special_tokens=True).strip() == answer
+
+
+def test_a_llama_answers_in_the_pipeline_as_in_chat(
+    tmp_path: Path, clip_path: str, image_path: str
+) -> None:
+    checkpoint = make_llama_checkpoint()
+    checkpoint.settings = replace(checkpoint.clip_settings, system_prompt="Be brief.")
+    folder = save_checkpoint(tmp_path / "llama", checkpoint)
+    ask = pipeline("image-text-to-text", model=str(folder))
+    media = [{"type": "image", "path": image_path}, {"type": "video", "path": clip_path}]
+    options: dict[str, Any] = {"max_new_tokens": 8, "return_full_text": False}
+    answer = ask(asking(*media), **options)[0]["generated_text"].strip()
+    paths = [image_path, clip_path]
+    assert answer == chat(folder, media=paths, question="What moves?", max_new_tokens=8)
+    text = ask.processor.apply_chat_template(asking(*media), add_generation_prompt=True)
+    assert text == "<s>Be brief. USER: <image>\n<video>What moves? ASSISTANT:"

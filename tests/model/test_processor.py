@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fixtures_llama import make_llama_checkpoint
 from fixtures_model import make_checkpoint
 from fixtures_video import MakeClip, numbered_picture
 from flipbook import FlipbookProcessor
@@ -130,6 +131,17 @@ def test_prompts_and_pixels_are_those_of_training(
     checkpoint = make_checkpoint(system_prompt=system_prompt)
     turns = MAKERS[kind](Media("video", clip_path), Media("image", image_path))
     check_equal(checkpoint, turns)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("legacy", [True, False])
+def test_llamas_prompts_are_those_of_training_too(
+    kind: str, legacy: bool, clip_path: str, image_path: str
+) -> None:
+    checkpoint = make_llama_checkpoint(legacy=legacy)
+    turns = MAKERS[kind](Media("video", clip_path), Media("image", image_path))
+    inputs = check_equal(checkpoint, turns)
+    assert inputs["input_ids"][0, 0] == checkpoint.tokenizer.bos_token_id
 
 
 @pytest.mark.parametrize("sampler", ["uniform", "segments", "fps"])
