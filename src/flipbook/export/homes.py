@@ -8,6 +8,7 @@ in `HOMES`, and its words in `usage.py` and `card.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ DTYPES = {
     "float16": torch.float16,
 }
 DEFAULT_SHARD_SIZE = "5GB"
+_SIZE = re.compile(r"0*[1-9]\d*[KMGT]B")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +122,11 @@ def find_home(layout: str, options: ExportOptions) -> Home:
                 f"--{name} does nothing for --layout {layout}: leave it out. It is read for "
                 f"{takers}."
             )
+    if options.max_shard_size is not None and not _SIZE.fullmatch(options.max_shard_size):
+        raise ArgumentError(
+            f"--max_shard_size {options.max_shard_size!r} is no size: give a whole number above 0 "
+            "with KB, MB, GB or TB, such as 5GB."
+        )
     if options.dtype is not None and options.dtype not in home.dtypes:
         raise ArgumentError(
             f"--dtype {options.dtype!r} is not possible with --layout {layout}; possible are "

@@ -30,11 +30,12 @@ print(processor.decode(words, skip_special_tokens=True))"""
 
 _PICTURES = (
     """\
+from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 model = AutoModelForImageTextToText.from_pretrained("{name}")
 processor = AutoProcessor.from_pretrained("{name}")
-picture = {{"type": "image", "path": "picture.png"}}
+picture = {{"type": "image", "image": Image.open("picture.png")}}
 question = {{"type": "text", "text": "What is this?"}}
 messages = [{{"role": "user", "content": [picture, question]}}]
 """
