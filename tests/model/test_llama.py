@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoModelForImageTextToText, AutoProcessor, LlamaConfig
+from transformers import AutoModelForImageTextToText, LlamaConfig, LlavaProcessor
 
 from fixtures_data import Tune
 from fixtures_llama import END_ID, make_llama_checkpoint, make_llama_tokenizer
+from flipbook import FlipbookProcessor
 from flipbook.apps.chat import Talk
 from flipbook.data.conversation import encode_prompt
 from flipbook.data.generated.write import GeneratedData
@@ -96,26 +98,34 @@ def test_saved_in_the_other_layout_it_is_the_same_for_us_and_for_plain_transform
     assert torch.equal(logits_of(again), logits_of(loaded))
 
 
-def test_plain_transformers_makes_our_prompt(loaded: Checkpoint, tmp_path: Path) -> None:
-    folder = save_checkpoint(tmp_path / "saved", loaded)
-    processor = AutoProcessor.from_pretrained(folder)
-    image = torch.zeros(3, 128, 128, dtype=torch.uint8)
-    parts = [{"type": "image", "image": image}, {"type": "text", "text": "What moves?"}]
-    inputs = processor.apply_chat_template(
-        [{"role": "user", "content": parts}],
-        tokenize=True,
-        return_dict=True,
-        return_tensors="pt",
-        add_generation_prompt=True,
-    )
+@pytest.mark.parametrize("system_prompt", [None, "Be brief."])
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_processors_make_the_prompt_of_training(
+    loaded: Checkpoint, tmp_path: Path, kind: str, system_prompt: str | None
+) -> None:
+    settings = replace(loaded.clip_settings, system_prompt=system_prompt, num_frames=3)
+    folder = save_checkpoint(tmp_path / "saved", replace(loaded, settings=settings))
+    processor: Any = {"image": LlavaProcessor, "video": FlipbookProcessor}[kind]
+    processor = processor.from_pretrained(folder)
+    num_frames = {"image": 1, "video": 3}[kind]
+    seen = torch.zeros(num_frames, 3, 128, 128, dtype=torch.uint8)
+    seen = seen[0] if kind == "image" else seen
+    parts = [{"type": kind, kind: seen}, {"type": "text", "text": "What moves?"}]
+    chat = [{"role": "user", "content": parts}]
+    asked = {"return_dict": True, "return_tensors": "pt", "add_generation_prompt": True}
+    inputs = processor.apply_chat_template(chat, tokenize=True, **asked)
     ids = encode_prompt(
         [QUESTION],
         tokenizer=loaded.tokenizer,
         image_token_id=loaded.model.config.image_token_id,
-        frames_per_media=[1],
+        frames_per_media=[num_frames],
         tokens_per_frame=4,
+        system_prompt=system_prompt,
     )
     assert inputs["input_ids"][0].tolist() == ids.tolist()
+    if kind == "video":  # transformers' own writes `<s>` once more before a text that has it
+        text = processor.apply_chat_template(chat, add_generation_prompt=True)
+        assert processor(text=text, videos=[seen])["input_ids"] == [ids.tolist()]
 
 
 @pytest.mark.parametrize("tied", [False, True])

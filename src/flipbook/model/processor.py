@@ -265,17 +265,17 @@ class FlipbookProcessor(LlavaProcessor):
                     "Give a picture for each <image> and a clip for each <video>."
                 )
         pictures = {"pixel_values": [frames[0] for frames in image_frames]}
+        of_pictures = [self.replace_image_token(pictures, n) for n in range(len(image_frames))]
         clips = {"pixel_values_videos": video_frames}
-        # transformers declares another type than it returns.
-        expanded: Any = self.get_text_with_replacements(
-            samples,
-            [self.replace_image_token(pictures, place) for place in range(len(image_frames))],
-            [self.replace_video_token(clips, place) for place in range(len(video_frames))],
-        )
-        texts, offsets = expanded
+        of_clips = [self.replace_video_token(clips, n) for n in range(len(video_frames))]
+        texts, offsets = self.get_text_with_replacements(samples, of_pictures, of_clips)
         waiting = {"image": iter(image_frames), "video": iter(video_frames)}
-        in_order = [next(waiting[found["type"]]) for sample in offsets for found in sample]
-        tokens = self.tokenizer(texts, **merged["text_kwargs"])
+        found: Any = offsets  # transformers declares another type than it returns
+        in_order = [next(waiting[place["type"]]) for sample in found for place in sample]
+        is_begun = "".join(samples[:1]).startswith(self.tokenizer.bos_token or "\0")  # by `<s>`
+        tokens = self.tokenizer(
+            texts, **{"add_special_tokens": not is_begun} | merged["text_kwargs"]
+        )
         self._check_special_mm_tokens(texts, tokens, modalities=["image"])
         return dict(tokens), in_order
 
