@@ -270,6 +270,20 @@ def test_a_wrong_base_is_found_in_half_precision_too(
         load_checkpoint(made[0], base=wrong, dtype=torch.bfloat16)
 
 
+def test_beside_a_quantised_base_it_stays_apart_and_the_files_are_compared(
+    made: tuple[Path, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rounded(*_: object, **__: object) -> dict[str, Any]:
+        return {"dtype": torch.bfloat16}  # as far from the stored bits as four of them would be
+
+    monkeypatch.setattr("flipbook.model.checkpoint.quantization_kwargs", rounded)
+    loaded = load_checkpoint(made[0], quantize="4bit")
+    assert isinstance(loaded.model, PeftModel)
+    wrong = other_base(tmp_path / "wrong", reseed)
+    with pytest.raises(CheckpointError, match="hash of language_model"):
+        load_checkpoint(made[0], base=wrong, quantize="4bit")
+
+
 def test_a_base_that_has_moved_is_asked_for(
     copied: Path, tmp_path: Path, made: tuple[Path, torch.Tensor], fast_vlm_folder: Path
 ) -> None:

@@ -323,7 +323,9 @@ def test_two_processes_with_text_on_one_and_clips_on_the_other(
         "max_steps": 4,
         "logging_steps": 1,
         "dataloader_num_workers": 0,
-        "save_strategy": "no",
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "lora_r": 2,
         "use_cpu": True,
         "report_to": "none",
     }
@@ -331,7 +333,10 @@ def test_two_processes_with_text_on_one_and_clips_on_the_other(
     command += ["-m", "flipbook", "train", *(f"--{name}={value}" for name, value in words.items())]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert (tmp_path / "run" / "model" / "model.safetensors").is_file()
+    assert load_checkpoint(tmp_path / "run" / "checkpoint-2").settings is not None
+    merged = load_checkpoint(tmp_path / "run" / "adapter").model.state_dict()
+    for name, tensor in _weights(tmp_path / "run" / "model").items():
+        assert torch.equal(merged[name], tensor), name
     assert len([line for line in _log(tmp_path / "run") if "loss" in line]) == 4
 
 

@@ -158,6 +158,8 @@ class FlipbookTrainer(Trainer):
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
     ) -> None:
         super()._save(output_dir, state_dict)
+        if not self.args.should_save:
+            return  # the library calls this in every process and writes in one
         folder = output_dir or str(self.args.output_dir)
         self._settings.save(folder)
         if self.adapter_base is not None:
