@@ -273,8 +273,10 @@ def test_a_wrong_base_is_found_in_half_precision_too(
 def test_beside_a_quantised_base_it_stays_apart_and_the_files_are_compared(
     made: tuple[Path, torch.Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rounded(*_: object, **__: object) -> dict[str, Any]:
-        return {"dtype": torch.bfloat16}  # as far from the stored bits as four of them would be
+    def rounded(quantize: str | None, **_: object) -> dict[str, Any]:
+        return (
+            {"dtype": torch.bfloat16} if quantize else {}
+        )  # as far from the stored bits as four of them would be
 
     monkeypatch.setattr("flipbook.model.checkpoint.quantization_kwargs", rounded)
     loaded = load_checkpoint(made[0], quantize="4bit")
