@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -260,6 +261,24 @@ def test_a_clip_may_stand_under_any_of_the_usual_keys(
     assert torch.equal(inputs["input_ids"][0], encode_prompt(turns, **how))
 
 
+def test_a_picture_may_stand_under_any_of_the_usual_keys(
+    seeing_checkpoint: Checkpoint, image_path: str
+) -> None:
+    coded = base64.b64encode(Path(image_path).read_bytes()).decode()
+    address = f"data:image/png;base64,{coded}"
+    processor = processor_of(seeing_checkpoint)
+    expected = prompt_of(processor, as_messages([Turn("user", (Media("image", image_path),))]))
+    for part in (
+        {"type": "image", "image": Image.open(image_path)},
+        {"type": "image", "url": address},
+        {"type": "image", "base64": coded},
+        {"type": "image_url", "image_url": {"url": address}},
+    ):
+        inputs = prompt_of(processor, [{"role": "user", "content": [part]}])
+        assert torch.equal(inputs["pixel_values"], expected["pixel_values"])
+        assert torch.equal(inputs["input_ids"], expected["input_ids"])
+
+
 def test_settings_may_be_changed_for_one_call(
     seeing_checkpoint: Checkpoint, clip_path: str
 ) -> None:
@@ -299,10 +318,12 @@ def test_counts_and_rates_take_each_others_place(
     assert len(prompt_of(processor, chat, **changes)["pixel_values"]) == num_frames
 
 
+@pytest.mark.parametrize("make", [make_checkpoint, make_llama_checkpoint])
 def test_text_that_was_rendered_before_gives_the_same(
-    seeing_checkpoint: Checkpoint, clip_path: str, image_path: str
+    make: Callable[[], Checkpoint], clip_path: str, image_path: str
 ) -> None:
-    processor = processor_of(seeing_checkpoint)
+    checkpoint = make()
+    processor = processor_of(checkpoint)
     chat = as_messages(MAKERS["mixed"](Media("video", clip_path), Media("image", image_path)))
     text = processor.apply_chat_template(chat, add_generation_prompt=True)
     assert "Is <image>\nin <video>or in <video>or in <image>\n?" in text
@@ -312,7 +333,7 @@ def test_text_that_was_rendered_before_gives_the_same(
     assert torch.equal(inputs["input_ids"], expected["input_ids"])
     assert torch.equal(inputs["pixel_values"], expected["pixel_values"])
     alone = processor(images=images, videos=clip_path, return_tensors="pt")
-    assert alone["pixel_values"].shape[0] == 6
+    assert alone["pixel_values"].shape[0] == 2 + checkpoint.clip_settings.num_frames
     assert "input_ids" not in alone
 
 
