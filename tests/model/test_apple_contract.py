@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import FastVlmConfig, FastVlmForConditionalGeneration
 
+from fixtures_llama import make_llama_checkpoint
 from fixtures_model import make_checkpoint
 from flipbook.errors import CheckpointError
 from flipbook.model import apple_contract
@@ -267,3 +268,30 @@ def test_the_name_of_the_folder_is_told(folder: Path, tmp_path: Path) -> None:
 )
 def test_the_longest_clip_counts(settings: dict[str, Any], expected: int) -> None:
     assert clip_tokens(ClipSettings(frame_size=256, **settings)) == expected
+
+
+@pytest.fixture(scope="module")
+def llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    checkpoint = make_llama_checkpoint()
+    return save_apple_checkpoint(tmp_path_factory.mktemp("x") / "llava-v1", checkpoint)
+
+
+def test_a_llama_lacks_only_what_no_writer_can_make(llama_folder: Path, tmp_path: Path) -> None:
+    assert broken_rules(llama_folder) == []
+    assert check_apple_folder(llama_folder) == [
+        "the tokenizer came without tokenizer.model, which LLaVA's code reads; copy the file of "
+        "the language model into the folder.",
+        TINY_TOWER,
+    ]
+    folder = Path(shutil.copytree(llama_folder, tmp_path / "llava"))
+    (folder / "tokenizer.model").write_bytes(b"x")
+    edit_json(folder / "config.json", lambda config: config.pop("rope_theta"))
+    assert check_apple_folder(folder) == [TINY_TOWER]  # 10000, as Llama has it
+
+
+@pytest.mark.parametrize("field", ["architectures", "eos_token_id"])
+def test_a_llama_has_fields_of_its_own(llama_folder: Path, tmp_path: Path, field: str) -> None:
+    folder = Path(shutil.copytree(llama_folder, tmp_path / "llava"))
+    wanted = {"architectures": '["LlavaLlamaForCausalLM"]', "eos_token_id": "2, the tokenizer's"}
+    edit_json(folder / "config.json", lambda config: config.pop(field))
+    assert broken_rules(folder)[0].startswith(f'config.json: no "{field}"; give {wanted[field]}')

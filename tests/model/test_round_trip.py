@@ -7,11 +7,8 @@ that is off, and the end token, which Apple's config.json takes from the tokeniz
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -27,6 +24,7 @@ from flipbook.model.apple import (
     translate_state,
 )
 from flipbook.model.apple_config import translate_config, write_config
+from flipbook.model.apple_contract import check_apple_folder
 from flipbook.model.apple_names import CONSTANT_TENSOR, EMBEDDINGS, HEAD
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.saving import save_apple_checkpoint, save_checkpoint
@@ -34,6 +32,7 @@ from flipbook.model.saving import save_apple_checkpoint, save_checkpoint
 APPLE_EMBEDDINGS = "model.embed_tokens.weight"
 NUM_WORDS = 260  # of the small tokenizer without `<image>`
 SIZES = {"0.5b": 151646, "1.5b": 151646, "7b": 151665}  # and the id of `<image>`
+SIGNS = {torch.bfloat16: "BF16", torch.int64: "I64"}
 State = dict[str, torch.Tensor]
 
 
@@ -167,18 +166,6 @@ def _pickle(folder: Path) -> None:
     (folder / "pytorch_model.bin.index.json").write_text(json.dumps(content))
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    path = Path(__file__).parents[2] / "scripts" / "make_random_checkpoint.py"
-    spec = importlib.util.spec_from_file_location("make_random_checkpoint", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def make_meta(config: Any, dtype: torch.dtype) -> State:
     with torch.device("meta"):
         model: Any = FastVlmForConditionalGeneration(config).to(dtype)
@@ -188,8 +175,8 @@ def make_meta(config: Any, dtype: torch.dtype) -> State:
 
 @pytest.mark.parametrize("size", list(SIZES))
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_true_sizes_go_there_and_back(script: ModuleType, size: str, dtype: torch.dtype) -> None:
-    config = script.make_config(size, frame_size=1024, image_token_id=SIZES[size])
+def test_true_sizes_go_there_and_back(random_script: Any, size: str, dtype: torch.dtype) -> None:
+    config = random_script.make_config(size, frame_size=1024, image_token_id=SIZES[size])
     tied = size != "7b"
     state = make_meta(config, dtype)
     theirs = to_apple_state(state)
@@ -206,9 +193,9 @@ def test_true_sizes_go_there_and_back(script: ModuleType, size: str, dtype: torc
 
 
 @pytest.mark.parametrize("size", list(SIZES))
-def test_the_rows_of_a_true_size_that_was_saved_again(script: ModuleType, size: str) -> None:
+def test_the_rows_of_a_true_size_that_was_saved_again(random_script: Any, size: str) -> None:
     """Apple's loader cuts the table to its words; `<image>` then needs a row, and gets 64."""
-    config = script.make_config(size, frame_size=1024, image_token_id=SIZES[size])
+    config = random_script.make_config(size, frame_size=1024, image_token_id=SIZES[size])
     config.text_config.vocab_size = SIZES[size]
     theirs = to_apple_state(make_meta(config, torch.bfloat16))
     state = translate_state(theirs)
@@ -218,3 +205,46 @@ def test_the_rows_of_a_true_size_that_was_saved_again(script: ModuleType, size: 
         assert grown[name].shape[0] == -(-(SIZES[size] + 1) // 64) * 64
     changed = {name for name in state if grown[name] is not state[name]}
     assert changed == {EMBEDDINGS, HEAD}
+
+
+def write_headers(path: Path, state: dict[str, torch.Tensor]) -> None:
+    """Write a safetensors file of any size whose tensors are one hole on the disk."""
+    header, end = {}, 0
+    for name, tensor in state.items():
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {
+            "dtype": SIGNS[tensor.dtype],
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    text = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.truncate(8 + len(text) + end)
+
+
+@pytest.mark.parametrize("size", list(SIZES))
+def test_a_folder_of_a_true_size_has_no_fault(
+    random_script: Any, size: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "llava-fastvithd"
+    folder.mkdir()
+    config = random_script.make_config(size, frame_size=1024, image_token_id=SIZES[size])
+    with torch.device("meta"):
+        model: Any = FastVlmForConditionalGeneration(config).to(torch.bfloat16)
+    state = to_apple_state(model.state_dict())
+    write_headers(folder / "model.safetensors", state)
+    written = write_config(config, frame_size=1024, aspect="pad")
+    written |= {"eos_token_id": 151645, "tokenizer_model_max_length": 8192}
+    words = {"<|endoftext|>": 151643, "<|im_start|>": 151644, "<|im_end|>": 151645}
+    for name, content in {
+        "config.json": written,
+        "vocab.json": {"a": 0},
+        "added_tokens.json": words,
+        "tokenizer_config.json": {"tokenizer_class": "Qwen2Tokenizer"},
+    }.items():
+        (folder / name).write_text(json.dumps(content))
+    (folder / "merges.txt").touch()
+    assert check_apple_folder(folder) == []
+    (folder / "config.json").write_text(json.dumps(written | {"num_hidden_layers": 23}))
+    assert "do not fit config.json" in check_apple_folder(folder)[0]

@@ -69,7 +69,7 @@ FASTVITHD = {  # what timm builds when it is told nothing (FastVLM, section 3.2)
 RATIO_OF_ASPECT = {"pad": "pad", "crop": "square"}
 _ASPECT_OF_RATIO = {"pad": "pad", "square": "crop", None: "crop"}
 _TOWER_NAME = re.compile(r"mobileclip_l_(\d+)")
-_THETA_BEFORE_THE_KEY = {"llama": 10000.0}  # transformers before 4.31 wrote no rope_theta
+THETA_BEFORE_THE_KEY = {"llama": 10000.0}  # transformers before 4.31 wrote no rope_theta
 
 
 class Shaped(Protocol):
@@ -141,7 +141,7 @@ def _read_positions(apple_config: Mapping[str, Any], text_type: str) -> dict[str
     """The position base and its scaling, in old words or, saved by transformers 5, in new ones."""
     new = apple_config.get("rope_parameters") or {}
     theta = apple_config.get("rope_theta", new.get("rope_theta"))
-    theta = _THETA_BEFORE_THE_KEY.get(text_type) if theta is None else theta
+    theta = THETA_BEFORE_THE_KEY.get(text_type) if theta is None else theta
     if theta is None:
         raise CheckpointError(
             'config.json: no "rope_theta", the base of the positions, without which Apple\'s code '

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flipbook.data.placeholders import IMAGE_TOKEN
-from flipbook.model.apple_config import RATIO_OF_ASPECT, TEXT_SIZES
+from flipbook.model.apple_config import RATIO_OF_ASPECT, TEXT_SIZES, THETA_BEFORE_THE_KEY
 from flipbook.model.apple_names import EMBEDDINGS
 from flipbook.model.families import Family
 from flipbook.model.weights import StoredTensor
@@ -49,7 +49,9 @@ def _exactly(value: object) -> Callable[[Any, FolderFacts], str | None]:
     return lambda given, _: None if given == value and type(given) is type(value) else shown
 
 
-def _number(given: Any, _: FolderFacts) -> str | None:
+def _position_base(given: Any, folder: FolderFacts) -> str | None:
+    if given is None and folder.family.text_model_type in THETA_BEFORE_THE_KEY:
+        return None  # both sides then take the same
     good = isinstance(given, int | float) and not isinstance(given, bool) and given > 0
     return None if good else "the number the model was trained with (FastVLM: 1000000)"
 
@@ -125,7 +127,8 @@ RULES_OF_CONFIG: dict[str, _Rule] = {
     **dict.fromkeys(TEXT_SIZES, _SIZE),
     "vocab_size": _Rule(wanted=_rows, otherwise="the stored embeddings do not fit"),
     "rope_theta": _Rule(
-        wanted=_number, otherwise="Apple's code takes 10000 without a word, and answers wrongly"
+        wanted=_position_base,
+        otherwise="Apple's code takes 10000 without a word, and answers wrongly",
     ),
     "tie_word_embeddings": _Rule(
         wanted=_tied, otherwise="Apple's code takes false, and makes up a head that is not stored"
