@@ -25,10 +25,9 @@ from flipbook.export.usage import ADAPTER
 from flipbook.model.adapter_base import AdapterBase
 from flipbook.model.apple_contract import name_fault
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
+from flipbook.model.describe import describe
 from flipbook.model.folders import ADAPTER_FILE, plain_name, read_json
-from flipbook.model.licence import APPLE_LICENCE, is_research_only, stated_licence
-from flipbook.model.provenance import Provenance
-from flipbook.video.settings import ClipSettings
+from flipbook.model.licence import APPLE_LICENCE, stated_licence
 
 
 @dataclass(frozen=True)
@@ -174,14 +173,15 @@ def _base_of_adapter(folder: Path) -> str:
 
 
 def _facts_of_adapter(folder: Path, *, name: str, scores: dict[str, Any] | None) -> CardFacts:
+    found = describe(folder)  # refuses a damaged one
     return CardFacts(
         home=ADAPTER,
         name=name,
         source=_base_of_adapter(folder),
-        settings=ClipSettings.load(folder),
-        research_only=is_research_only(folder, {}),
-        licence=stated_licence(folder, {}),
-        provenance=Provenance.load(folder),
+        settings=found.settings,
+        research_only=found.research_only,
+        licence=found.licence,
+        provenance=found.provenance,
         scores=scores,
     )
 

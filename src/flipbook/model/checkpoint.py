@@ -33,7 +33,7 @@ from flipbook.model.folders import (
     read_json,
     source_of,
 )
-from flipbook.model.headers import check_image_token, telling_config_faults
+from flipbook.model.headers import check_image_token, telling_config_faults, text_model_type
 from flipbook.model.licence import is_research_only, tell_licence
 from flipbook.model.processing import NO_MEAN, NO_STD, Triple, read_image_rule
 from flipbook.model.provenance import Provenance
@@ -208,8 +208,9 @@ def _read_fast_vlm(
 ) -> Checkpoint:
     """Checkpoint in Hugging Face's layout, with the side and aspect its processor names."""
     find_weight_files(folder)
+    family = family_of(text_model_type(config))
     model = build_model(folder, folder, model_kwargs)
-    tokenizer = load_tokenizer(folder, family_of(model.config.text_config.model_type))
+    tokenizer = load_tokenizer(folder, family)
     check_image_token(folder, tokenizer, image_token_id=model.config.image_token_id)
     rule = read_image_rule(folder)
     return Checkpoint(

@@ -38,7 +38,12 @@ from flipbook.model.folders import (
     plain_name,
     read_json,
 )
-from flipbook.model.headers import check_image_token, fit_headers, telling_config_faults
+from flipbook.model.headers import (
+    check_image_token,
+    fit_headers,
+    telling_config_faults,
+    text_model_type,
+)
 from flipbook.model.hub import fetch_facts
 from flipbook.model.licence import is_research_only, stated_licence
 from flipbook.model.processing import read_image_rule
@@ -159,7 +164,7 @@ def _describe_model(source: _Source) -> Description:
     folder = source.folder
     config = read_json(folder / CONFIG_FILE)
     layout = layout_of(config, folder)
-    family = FAMILIES[layout] if layout in FAMILIES else family_of(_text_type(config))
+    family = FAMILIES[layout] if layout in FAMILIES else family_of(text_model_type(config))
     tokenizer = load_tokenizer(folder, family, splits_at_images=layout in FAMILIES)
     if layout in FAMILIES:
         image_token_id = add_image_token(tokenizer)
@@ -235,11 +240,6 @@ def _settings(folder: Path, config: dict[str, Any], layout: str) -> tuple[ClipSe
     if layout in FAMILIES:
         side, aspect = read_frame_rule(config)
     return ClipSettings(frame_size=side, aspect=aspect), False
-
-
-def _text_type(config: dict[str, Any]) -> str:
-    text = config.get("text_config")
-    return str(text.get("model_type")) if isinstance(text, dict) else "none"
 
 
 def _parts(state: dict[str, Tensor]) -> tuple[PartFacts, ...]:

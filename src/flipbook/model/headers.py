@@ -45,6 +45,13 @@ def telling_config_faults(folder: Path) -> Iterator[None]:
         ) from error
 
 
+def text_model_type(config: Mapping[str, Any]) -> str:
+    """Return the kind of language model that config.json of the `fast_vlm` layout names."""
+    text = config.get("text_config")
+    named = text.get("model_type") if isinstance(text, dict) else None
+    return str(named or "qwen2")  # what transformers takes where nothing is named
+
+
 def check_image_token(folder: Path, tokenizer: Any, *, image_token_id: int) -> None:
     """Hold the tokenizer's word for a picture against the configuration's.
 

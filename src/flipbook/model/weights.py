@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import pickle
 import re
+import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,10 @@ def header_of(path: Path) -> dict[str, StoredTensor]:
     try:
         if path.suffix == ".safetensors":
             return _read_header(path)
-        tensors = _only_tensors(path, torch.load(path, map_location="meta", weights_only=True))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd pickles: what is wrong is in the error
+            content = torch.load(path, map_location="meta", weights_only=True)
+        tensors = _only_tensors(path, content)
     except _READ_ERRORS as error:
         raise _cannot_be_loaded(path, error) from error
     return {n: StoredTensor(tensor.dtype, tuple(tensor.shape)) for n, tensor in tensors.items()}
