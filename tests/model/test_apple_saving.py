@@ -98,7 +98,7 @@ def test_the_swift_app_is_told_the_id_of_the_image(tmp_path: Path) -> None:
     [
         ({"num_frames": 4}, {}, 8192),  # as Apple's own
         ({"num_frames": 4}, {"model_max_length": 12000}, 12000),
-        ({"num_frames": 4}, {"model_max_length": None}, 32768),
+        ({"num_frames": 4}, {"model_max_length": None, "longest_tokens": 9000}, 9000),
         ({"num_frames": 2000}, {}, 2000 * 5 + 1024),
         ({"sampler": "fps", "max_frames": 2000}, {}, 2000 * 5 + 1024),
         ({"num_frames": 20000}, {}, 32768),  # more than the model was made to read
