@@ -41,6 +41,8 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "--data_path", "absent.json"], "absent.json"),
         (["chat", "--model", "tiny", "--video", "absent.mp4", "What?"], "absent.mp4"),
         (["evaluate", "--model", "tiny"], "--data_path"),
+        (["info", "absent"], "there is no model folder 'absent'"),
+        (["export", "--model", "tiny", "--out", "x", "--layout", "aple"], "Did you mean 'apple'"),
         (["quickstart", "--max_steps", "0"], "must be 1 or more"),
     ],
 )

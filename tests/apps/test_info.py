@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from safetensors.torch import save_file
+from torch import zeros
 
 from fixtures_model import make_checkpoint
 from flipbook.apps.info import (
@@ -109,6 +111,28 @@ def test_tables_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr().out
     assert "Sizes, as stored" in shown
     assert "Tokens per frame" in shown
+
+
+@pytest.mark.parametrize(
+    ("config", "told"),
+    [
+        (
+            {"base_model_name_or_path": "a/b", "r": 4, "lora_alpha": 8},
+            "rank 4, alpha 8, 12 weights",
+        ),
+        ({}, "rank not stated, 12 weights (float32) on a base that it does not name"),
+        ({"r": "four", "lora_alpha": None}, "rank not stated, 12 weights"),
+    ],
+)
+def test_an_adapter_from_elsewhere_is_told(
+    tmp_path: Path, config: dict[str, object], told: str
+) -> None:
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    save_file({"a": zeros(4, 3)}, tmp_path / "adapter_model.safetensors")
+    shown = " ".join(_shown(tmp_path).split())
+    assert told in shown
+    assert "of a LoRA adapter; its base is elsewhere" in shown
+    assert "frames those of the base" in shown
 
 
 def test_tokens_follow_from_the_side() -> None:

@@ -27,6 +27,7 @@ from flipbook.model.adapter_saving import save_adapter
 from flipbook.model.adapters import merge_adapter
 from flipbook.model.apple_contract import broken_rules
 from flipbook.model.checkpoint import load_checkpoint
+from flipbook.model.describe import describe
 from flipbook.model.provenance import Provenance
 from flipbook.model.saving import save_checkpoint
 from flipbook.model.tuning import LoraSettings, choose_trainable
@@ -205,6 +206,16 @@ def test_a_run_with_lora_gives_its_adapter(lora_run: Path, tmp_path: Path) -> No
     assert "adapter_model.safetensors" in done.file_bytes
     assert "model.safetensors" not in done.file_bytes
     assert "library_name: peft" in (done.folder / "README.md").read_text()
+
+
+def test_a_run_with_lora_and_its_adapter_are_described(lora_run: Path) -> None:
+    whole, alone = describe(lora_run), describe(lora_run / "adapter")
+    assert whole.adapter == alone.adapter
+    assert alone.adapter is not None
+    assert (alone.adapter.base, alone.adapter.rank) == ("fast_vlm", 2)
+    assert (alone.prompt, alone.num_words) == (whole.prompt, whole.num_words)
+    assert alone.image_token_id == whole.image_token_id
+    assert alone.parts == ()
 
 
 def test_plain_peft_and_flipbook_load_the_adapter(

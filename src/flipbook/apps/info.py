@@ -164,9 +164,11 @@ def _clip(settings: ClipSettings | None) -> str:
 def _adapter(adapter: AdapterFacts | None) -> str:
     if adapter is None:
         return ""
+    rank = "rank not stated" if adapter.rank is None else f"rank {adapter.rank}"
+    alpha = "" if adapter.alpha is None else f", alpha {adapter.alpha:g}"
     return (
-        f"rank {adapter.rank}, alpha {adapter.alpha:g}, {adapter.num_weights:,} weights "
-        f"({', '.join(adapter.dtypes)}) on {adapter.base or 'a base that it does not name'}"
+        f"{rank}{alpha}, {adapter.num_weights:,} weights ({', '.join(adapter.dtypes)}) on "
+        f"{adapter.base or 'a base that it does not name'}"
     )
 
 

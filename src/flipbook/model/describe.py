@@ -19,7 +19,6 @@ from transformers import FastVlmConfig
 
 from flipbook.data.template import choose_template, render
 from flipbook.data.turns import Role
-from flipbook.errors import CheckpointError
 from flipbook.model.adapter_base import AdapterBase
 from flipbook.model.apple_config import read_frame_rule
 from flipbook.model.apple_contract import check_apple_folder
@@ -29,7 +28,6 @@ from flipbook.model.families import FAMILIES, Family, family_of
 from flipbook.model.folders import (
     ADAPTER_FILE,
     ADAPTER_IN_RUN,
-    ADAPTER_WEIGHTS,
     CONFIG_FILE,
     MODEL_IN_RUN,
     find_folder,
@@ -39,6 +37,7 @@ from flipbook.model.folders import (
     read_json,
 )
 from flipbook.model.headers import (
+    adapter_headers,
     check_image_token,
     fit_headers,
     telling_config_faults,
@@ -49,7 +48,7 @@ from flipbook.model.licence import is_research_only, stated_licence
 from flipbook.model.processing import read_image_rule
 from flipbook.model.provenance import Provenance
 from flipbook.model.tuning import PARTS, part_of
-from flipbook.model.weights import StoredTensor, header_of, stored_tensors
+from flipbook.model.weights import StoredTensor, stored_tensors
 from flipbook.model.words import add_image_token, load_tokenizer
 from flipbook.video.settings import ClipSettings
 
@@ -143,21 +142,6 @@ def describe(name_or_path: str | Path) -> Description:
         source = _Source(folder, tensors, _file_bytes(folder), is_local=True)
     with telling_config_faults(source.folder):
         return _describe_adapter(source) if is_adapter(source.folder) else _describe_model(source)
-
-
-def adapter_headers(folder: Path) -> dict[str, StoredTensor]:
-    """Dtype and shape of every tensor of an adapter, by name.
-
-    Raises:
-        CheckpointError: its weights are missing or damaged.
-    """
-    path = folder / ADAPTER_WEIGHTS
-    if path.is_file():
-        return header_of(path)
-    raise CheckpointError(
-        f"{folder}: holds {ADAPTER_FILE} and no {ADAPTER_WEIGHTS}. Copy the adapter again, with "
-        "all of its files."
-    )
 
 
 def _describe_model(source: _Source) -> Description:
@@ -279,11 +263,16 @@ def _adapter_facts(folder: Path, headers: Mapping[str, StoredTensor]) -> Adapter
     named = str(config.get("base_model_name_or_path") or "")
     return AdapterFacts(
         base=base.name if base else plain_name(named),
-        rank=config.get("r"),
-        alpha=config.get("lora_alpha"),
+        rank=_number(config.get("r")),
+        alpha=_number(config.get("lora_alpha")),
         num_weights=sum(math.prod(header.shape) for header in headers.values()),
         dtypes=tuple(sorted({str(h.dtype).removeprefix("torch.") for h in headers.values()})),
     )
+
+
+def _number(value: object) -> Any:
+    """What a foreign file says, or None where that is no number."""
+    return value if isinstance(value, (int, float)) else None
 
 
 def _apple_faults(source: _Source, layout: str) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.errors import CheckpointError
 from flipbook.model import apple, apple_config
 from flipbook.model.apple_names import HEAD
-from flipbook.model.weights import StoredTensor, refuse_differences
+from flipbook.model.folders import ADAPTER_FILE, ADAPTER_WEIGHTS
+from flipbook.model.weights import StoredTensor, header_of, refuse_differences
 
 HF_LAYOUT = "fast_vlm"
 _COUNTER = "num_batches_tracked"  # of batch statistics, which no forward pass reads
@@ -64,6 +65,21 @@ def check_image_token(folder: Path, tokenizer: Any, *, image_token_id: int) -> N
             f"{folder}: {IMAGE_TOKEN} is {known} in the tokenizer and {image_token_id} in "
             "config.json. Copy the tokenizer and the configuration from the same checkpoint."
         )
+
+
+def adapter_headers(folder: Path) -> dict[str, StoredTensor]:
+    """Dtype and shape of every tensor of an adapter, by name.
+
+    Raises:
+        CheckpointError: its weights are missing or damaged.
+    """
+    path = folder / ADAPTER_WEIGHTS
+    if path.is_file():
+        return header_of(path)
+    raise CheckpointError(
+        f"{folder}: holds {ADAPTER_FILE} and no {ADAPTER_WEIGHTS}. Copy the adapter again, with "
+        "all of its files."
+    )
 
 
 def fit_headers(
