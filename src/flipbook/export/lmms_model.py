@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from lmms_eval.api.instance import GenerationResult
 from lmms_eval.api.model import lmms
 
 from flipbook.errors import ArgumentError
@@ -66,8 +67,10 @@ class FlipbookModel(lmms):  # type: ignore[misc]
             self.cache_hook.add_partial("generate_until", request.args[:2], answer)
         return answers
 
-    def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
+    def loglikelihood(self, requests: Sequence[Any]) -> list[Any]:
         """Return, for each request, how unlikely its choice is, and whether it is the answer.
+
+        lmms-eval 0.7.3 turns a bare pair into text and then fails; wrapped, it passes unharmed.
 
         Raises:
             ArgumentError: a request has no question, as `acc_mutual_info` wants.
@@ -86,7 +89,7 @@ class FlipbookModel(lmms):  # type: ignore[misc]
             words = [str(args[1](doc)) if callable(args[1]) else args[1] for args in choices]
             question = self._question(context, {}, doc_to_visual, doc_id, task, split)
             scores += score_choices(self.checkpoint, question, words)
-        return scores
+        return [GenerationResult(text=score) for score in scores]
 
     def generate_until_multi_round(self, requests: Sequence[Any]) -> list[list[str]]:
         """Return the answers of each request, one a round, until its task says that it is done."""
