@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import re
@@ -250,6 +251,22 @@ def test_an_adapter_is_merged_into_the_base_that_is_named(
         done = export_model(model, layout="apple", out=out, merge_lora=True, base=moved)
         merged = _logits(load_checkpoint(lora_run / "model").model)
         assert torch.allclose(_logits(load_checkpoint(done.folder).model), merged, atol=1e-5)
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("float32", "float32"), ("bf16", "bfloat16")])
+def test_an_adapter_is_merged_in_the_precision_it_was_trained_in(
+    lora_run: Path, run_folder: Path, tmp_path: Path, precision: str, dtype: str
+) -> None:
+    adapter = Path(shutil.copytree(lora_run / "adapter", tmp_path / "adapter"))
+    (adapter / "base.json").unlink()  # the base below has other weights
+    origin = Provenance.load(run_folder / "model")
+    assert origin is not None
+    dataclasses.replace(origin, recipe={"precision": precision}).save(adapter)
+    out = tmp_path / "mine"
+    base = run_folder / "model"
+    done = export_model(adapter, layout="hf", out=out, merge_lora=True, base=base)
+    stored = load_file(done.folder / "model.safetensors").values()
+    assert {t.dtype for t in stored if t.is_floating_point()} == {getattr(torch, dtype)}
 
 
 def test_the_adapter_in_the_run_of_a_model_named_by_itself_is_no_matter(

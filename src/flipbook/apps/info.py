@@ -77,7 +77,7 @@ def info_blocks(name: str, description: Description) -> Iterable[Table | Text | 
     yield _sides_table(description.settings)
     if description.prompt is not None:
         yield f"\nA question about one clip ({description.template_name})"
-        yield Text(folded_prompt(description.prompt), style="dim")
+        yield Text(folded_prompt(description.prompt).rstrip(), style="dim")
     if description.provenance is not None:
         yield "\nWhat trained"
         yield _provenance_table(description.provenance)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 
 from flipbook.errors import ArgumentError
@@ -26,8 +27,9 @@ from flipbook.model.adapter_base import AdapterBase
 from flipbook.model.apple_contract import name_fault
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.describe import describe
-from flipbook.model.folders import ADAPTER_FILE, plain_name, read_json
+from flipbook.model.folders import ADAPTER_FILE, is_adapter, plain_name, read_json
 from flipbook.model.licence import APPLE_LICENCE, stated_licence
+from flipbook.model.provenance import Provenance
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,20 @@ def _cannot_write(target: Path, error: Exception) -> ArgumentError:
 
 def _load(source: ExportSource, options: ExportOptions) -> Checkpoint:
     dtype = DTYPES[options.dtype or STORED]
+    if options.dtype is None and is_adapter(source.folder):
+        dtype = _trained_dtype(source.folder)
     return load_checkpoint(source.model, dtype=dtype, base=source.base)
+
+
+def _trained_dtype(adapter: Path) -> torch.dtype | None:
+    """Precision in which a run would have saved its merged model, whatever its base has.
+
+    A float32 adapter that is rounded to a bfloat16 base loses part of what it learned.
+    """
+    origin = Provenance.load(adapter)
+    if origin is None:
+        return None
+    return torch.bfloat16 if origin.recipe.get("precision") == "bf16" else torch.float32
 
 
 def _copy_adapter(folder: Path, staged: Path) -> None:
