@@ -115,8 +115,7 @@ def test_mlx_vlms_own_generate_reads_several_pictures(
     library = pytest.importorskip("mlx_vlm")
     prompts = pytest.importorskip("mlx_vlm.prompt_utils")
     image = pytest.importorskip("PIL.Image")
-    # Values at which mlx-vlm's way from bytes to numbers and back loses nothing.
-    frames = torch.randint(0, 2, (3, 3, 128, 128), generator=torch.Generator().manual_seed(3)) * 255
+    frames = torch.randint(0, 256, (3, 3, 128, 128), generator=torch.Generator().manual_seed(3))
     paths = []
     for number, frame in enumerate(frames.to(torch.uint8)):
         paths.append(str(tmp_path / f"{number}.png"))
