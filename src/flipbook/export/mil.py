@@ -102,7 +102,7 @@ def run_program(path: str | Path, *, images: Tensor) -> dict[str, Tensor]:
             if operation.op_type not in OPERATIONS:
                 raise CheckpointError(
                     f"{path}: flipbook cannot compute the operation {operation.op_type!r}, so the "
-                    "program cannot be checked. Install the coremltools that pyproject.toml names."
+                    "program cannot be checked. Install coremltools 9.0."
                 )
             values = {key: _value(var, known) for key, var in operation.inputs.items()}
             results = OPERATIONS[operation.op_type](values)

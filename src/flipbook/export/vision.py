@@ -98,8 +98,8 @@ def refuse_difference(path: Path, difference: float, *, dtype: torch.dtype) -> N
     if not difference <= LARGEST_DIFFERENCE[dtype]:
         raise CheckpointError(
             f"{path}: the program differs from the model by {difference:.1e} of the largest "
-            f"feature, more than {LARGEST_DIFFERENCE[dtype]:.0e}. Install the versions of the "
-            "packages that docs/homes.md names."
+            f"feature, more than {LARGEST_DIFFERENCE[dtype]:.0e}. Install the "
+            "versions that benchmarks/results/homes.md names."
         )
 
 
