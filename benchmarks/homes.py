@@ -27,7 +27,7 @@ from flipbook.data.turns import Media, Turn
 from flipbook.export.coreml import compare_coreml, write_coreml
 from flipbook.export.mlx import write_mlx
 from flipbook.export.mlx_chat import MlxModel, load_mlx, logits_mlx
-from flipbook.export.onnx import _Features, compare_onnx, write_onnx
+from flipbook.export.onnx import Features, compare_onnx, write_onnx
 from flipbook.export.vision import Eyes, example_images
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.fastvlm import normalise_frames
@@ -61,7 +61,7 @@ def vision_rows(name: str, checkpoint: Checkpoint) -> list[tuple[str, str, str]]
     if importlib.util.find_spec("onnxruntime"):
         with tempfile.TemporaryDirectory() as folder:
             path = write_onnx(folder, checkpoint)
-            difference = compare_onnx(path, _Features(Eyes(checkpoint)), images)
+            difference = compare_onnx(path, Features(Eyes(checkpoint)), images)
             rows.append((f"ONNX, {name}", "features of 3 frames", f"{difference:.1e}"))
     if importlib.util.find_spec("coremltools"):
         with tempfile.TemporaryDirectory() as folder:

@@ -26,7 +26,7 @@ from fixtures_model import make_checkpoint
 from fixtures_video import MakeClip, make_clip, numbered_picture
 from flipbook import FlipbookProcessor
 from flipbook.apps.chat import chat
-from flipbook.model.media_processors import FlipbookVideoProcessor
+from flipbook.model.processor.media_processors import FlipbookVideoProcessor
 from flipbook.model.saving import save_checkpoint
 
 __all__ = ["make_clip"]

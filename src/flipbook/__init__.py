@@ -30,7 +30,7 @@ _HOMES = {
     "load_checkpoint": "flipbook.model.checkpoint",
     "save_checkpoint": "flipbook.model.saving",
     "supervised_loss": "flipbook.model.fastvlm",
-    "FlipbookProcessor": "flipbook.model.auto",
+    "FlipbookProcessor": "flipbook.model.processor.auto",
     "FlipbookError": "flipbook.errors",
 }
 

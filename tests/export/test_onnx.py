@@ -72,7 +72,7 @@ def test_another_model_is_told_apart(written: Path) -> None:
     stranger = make_checkpoint()
     with torch.no_grad():
         stranger.model.model.multi_modal_projector.linear_2.bias += 1.0
-    module = onnx._Features(Eyes(stranger))
+    module = onnx.Features(Eyes(stranger))
     assert onnx.compare_onnx(written, module, images) > 0.05
 
 
@@ -89,7 +89,7 @@ def test_half_precision_is_written_and_a_wrong_program_refused(
     assert _weight_types(path) == {"FLOAT16"}
     images = example_images(checkpoint, 1)
     monkeypatch.undo()
-    assert 0 < onnx.compare_onnx(path, onnx._Features(Eyes(checkpoint)), images) < 5e-3
+    assert 0 < onnx.compare_onnx(path, onnx.Features(Eyes(checkpoint)), images) < 5e-3
 
 
 def _weight_types(path: Path) -> set[str]:

@@ -23,10 +23,10 @@ from flipbook.errors import ArgumentError, CheckpointError
 from flipbook.export import homes
 from flipbook.export.homes import ExportOptions
 from flipbook.export.write import Exported, export_model
-from flipbook.model.adapter_base import describe_base
-from flipbook.model.adapter_saving import save_adapter
-from flipbook.model.adapters import merge_adapter
-from flipbook.model.apple_contract import broken_rules
+from flipbook.model.adapters.attach import merge_adapter
+from flipbook.model.adapters.saving import save_adapter
+from flipbook.model.adapters.trained_on import describe_base
+from flipbook.model.apple.contract import broken_rules
 from flipbook.model.checkpoint import load_checkpoint
 from flipbook.model.describe import describe
 from flipbook.model.provenance import Provenance

@@ -21,7 +21,8 @@ from torch import zeros
 
 from flipbook.errors import CheckpointError
 from flipbook.model.describe import describe
-from flipbook.model.hub import SMALL_FILES, hub_reason
+from flipbook.model.folders import SMALL_FILES
+from flipbook.model.hub import hub_reason
 
 (UNREACHABLE, *_) = HfHubHTTPError.__bases__
 

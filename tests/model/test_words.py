@@ -156,7 +156,9 @@ def make_sentencepiece_folder(folder: Path) -> Any:
     return sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
 
 
-@pytest.mark.parametrize("text", ["USER: What?", "A red circle\n\nmoves.", "\u00fc \u732b", "x  y "])
+@pytest.mark.parametrize(
+    "text", ["USER: What?", "A red circle\n\nmoves.", "\u00fc \u732b", "x  y "]
+)
 def test_a_sentencepiece_file_alone_gives_sentencepieces_own_ids(tmp_path: Path, text: str) -> None:
     reference = make_sentencepiece_folder(tmp_path)
     loaded = load_tokenizer(tmp_path, LLAMA, splits_at_images=True)

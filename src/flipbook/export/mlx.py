@@ -19,7 +19,7 @@ from torch import Tensor
 
 from flipbook.errors import ArgumentError, CheckpointError
 from flipbook.export.vision import need_package
-from flipbook.model.apple_names import to_apple_name
+from flipbook.model.apple.names import to_apple_name
 from flipbook.model.checkpoint import Checkpoint
 
 APPLE_PLACEHOLDER = -200  # the id at which mlx-vlm puts a picture's features

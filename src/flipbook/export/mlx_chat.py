@@ -112,6 +112,15 @@ def answer_mlx(
 
 def generate_mlx(loaded: MlxModel, prompt: Prompt, *, max_new_tokens: int) -> str:
     """Return the greedy answer to a prompt, as `generate_answers` does in torch."""
+    new_ids = greedy_ids_mlx(loaded, prompt, max_new_tokens=max_new_tokens)
+    text: str = loaded.tokenizer.decode(
+        new_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
+    return text.strip()
+
+
+def greedy_ids_mlx(loaded: MlxModel, prompt: Prompt, *, max_new_tokens: int) -> list[int]:
+    """Return the most likely ids after a prompt, one after the other, up to the end token."""
     ar = need_package("mlx_vlm.generate.ar", extra="mlx")
     ids, pixel_values = _as_mlx(loaded, prompt)
     end_ids = {loaded.tokenizer.eos_token_id, loaded.tokenizer.pad_token_id}
@@ -123,10 +132,7 @@ def generate_mlx(loaded: MlxModel, prompt: Prompt, *, max_new_tokens: int) -> st
         if int(token) in end_ids:
             break
         new_ids.append(int(token))
-    text: str = loaded.tokenizer.decode(
-        new_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-    )
-    return text.strip()
+    return new_ids
 
 
 def logits_mlx(loaded: MlxModel, prompt: Prompt) -> npt.NDArray[np.float32]:

@@ -33,7 +33,7 @@ ONNX_FILE = "vision.onnx"
 NUM_EXAMPLES, NUM_COMPARED = 2, 3  # another number of frames than it was traced with
 
 
-class _Features(nn.Module):
+class Features(nn.Module):
     """The features alone, for a program with one output."""
 
     def __init__(self, eyes: Eyes) -> None:
@@ -60,7 +60,7 @@ def write_onnx(folder: str | Path, checkpoint: Checkpoint) -> Path:
     folder = Path(folder)
     path = folder / ONNX_FILE
     dtype = export_dtype(checkpoint)
-    module = _Features(Eyes(checkpoint, dtype=dtype))
+    module = Features(Eyes(checkpoint, dtype=dtype))
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             module,

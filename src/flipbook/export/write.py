@@ -23,8 +23,8 @@ from flipbook.export.card import CardFacts, write_card
 from flipbook.export.homes import DTYPES, STORED, ExportOptions, find_home
 from flipbook.export.source import ExportSource, choose_source, read_scores
 from flipbook.export.usage import ADAPTER
-from flipbook.model.adapter_base import AdapterBase
-from flipbook.model.apple_contract import name_fault
+from flipbook.model.adapters.trained_on import AdapterBase
+from flipbook.model.apple.contract import name_fault
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.describe import describe
 from flipbook.model.folders import ADAPTER_FILE, is_adapter, plain_name, read_json

@@ -2,8 +2,9 @@
 
     "tiny" | folder | run folder | hub id | adapter  ->  Checkpoint: model, tokenizer, clip settings
 
-Two layouts hold the same weights: `fast_vlm` (Hugging Face) and `llava_qwen2` (Apple). Which one
-a folder has is told by `model_type` in its config.json and by nothing else. Either way the model
+Two layouts hold the same weights: Hugging Face's (`fast_vlm`) and Apple's (`llava_qwen2`, or
+`llava_llama` where the language model is a Llama). Which one a folder has is told by `model_type`
+in its config.json and by nothing else. Either way the model
 is transformers' own `FastVlmForConditionalGeneration`, and every one of its tensors came out of
 the file: a tensor that is missing, left over, or of another shape is an error that names it.
 
@@ -21,9 +22,11 @@ from typing import Any
 import torch
 
 from flipbook.errors import ArgumentError, CheckpointError, did_you_mean
-from flipbook.model import apple, apple_config, weights
-from flipbook.model.adapter_base import AdapterBase, compare_bases, difference_table
-from flipbook.model.adapters import attach_adapter, find_base, warn_unchecked
+from flipbook.model import weights
+from flipbook.model.adapters.attach import attach_adapter, find_base, warn_unchecked
+from flipbook.model.adapters.trained_on import AdapterBase, compare_bases, difference_table
+from flipbook.model.apple import config as apple_config
+from flipbook.model.apple import tensors as apple
 from flipbook.model.families import FAMILIES, family_of
 from flipbook.model.folders import (
     CONFIG_FILE,

@@ -19,10 +19,10 @@ from transformers import FastVlmConfig
 
 from flipbook.data.template import choose_template, render
 from flipbook.data.turns import Role
-from flipbook.model.adapter_base import AdapterBase
-from flipbook.model.apple_config import read_frame_rule
-from flipbook.model.apple_contract import check_apple_folder
-from flipbook.model.apple_names import EMBEDDINGS
+from flipbook.model.adapters.trained_on import AdapterBase
+from flipbook.model.apple.config import read_frame_rule
+from flipbook.model.apple.contract import check_apple_folder
+from flipbook.model.apple.names import EMBEDDINGS
 from flipbook.model.checkpoint import DEFAULT_FRAME_SIZE, layout_of
 from flipbook.model.families import FAMILIES, Family, family_of
 from flipbook.model.folders import (

@@ -28,7 +28,8 @@ WEIGHT_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-_SIDE_FILES = ["*.json", "*.jinja", "merges.txt", "*.safetensors", "README.md"]
+# All that a model folder holds beside its weights.
+SMALL_FILES = ["*.json", "*.jinja", "merges.txt", "tokenizer.model", "README.md"]
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -120,9 +121,9 @@ def _download(hub_id: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError  # noqa: PLC0415
 
     try:
-        folder = Path(snapshot_download(hub_id, allow_patterns=_SIDE_FILES))
+        folder = Path(snapshot_download(hub_id, allow_patterns=[*SMALL_FILES, "*.safetensors"]))
         if not any((folder / name).is_file() for name in (*WEIGHT_FILES, ADAPTER_WEIGHTS)):
-            folder = Path(snapshot_download(hub_id, allow_patterns=[*_SIDE_FILES, "*.bin"]))
+            folder = Path(snapshot_download(hub_id, allow_patterns=[*SMALL_FILES, "*.bin"]))
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CheckpointError(

@@ -20,8 +20,9 @@ from transformers import FastVlmConfig, FastVlmForConditionalGeneration
 
 from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.errors import CheckpointError
-from flipbook.model import apple, apple_config
-from flipbook.model.apple_names import HEAD
+from flipbook.model.apple import config as apple_config
+from flipbook.model.apple import tensors as apple
+from flipbook.model.apple.names import HEAD
 from flipbook.model.folders import ADAPTER_FILE, ADAPTER_WEIGHTS
 from flipbook.model.weights import StoredTensor, header_of, refuse_differences
 

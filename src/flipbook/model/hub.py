@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flipbook.errors import CheckpointError
-from flipbook.model.folders import ADAPTER_FILE, ADAPTER_WEIGHTS
+from flipbook.model.folders import ADAPTER_FILE, ADAPTER_WEIGHTS, SMALL_FILES
 from flipbook.model.weights import DTYPES, StoredTensor
-
-SMALL_FILES = ["*.json", "*.jinja", "merges.txt", "tokenizer.model", "README.md"]
 
 
 @dataclass(frozen=True)

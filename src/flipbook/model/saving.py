@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from flipbook.model.apple_saving import save_apple_checkpoint
+from flipbook.model.apple.saving import save_apple_checkpoint
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.licence import CARD_FILE, RESEARCH_ONLY_CARD
 from flipbook.model.processing import save_processor

@@ -17,8 +17,8 @@ from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBas
 from transformers.utils import logging as transformers_logging
 
 from flipbook.data.placeholders import IMAGE_TOKEN
-from flipbook.data.system_prompt import without_system_prompt
 from flipbook.data.stretches import word_starts
+from flipbook.data.system_prompt import without_system_prompt
 from flipbook.data.template import choose_template
 from flipbook.errors import CheckpointError
 from flipbook.model.families import Family

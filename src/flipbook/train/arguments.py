@@ -25,7 +25,7 @@ class ModelArguments:
         default="tiny",
         metadata={
             "help": "A folder or a hub id in the Hugging Face layout (fast_vlm) or in Apple's "
-            "(llava_qwen2); 'tiny' is the embedded model."
+            "(llava_qwen2, llava_llama); 'tiny' is the embedded model."
         },
     )
     train_parts: list[str] = field(

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from flipbook.model.adapter_base import AdapterBase
-from flipbook.model.adapter_saving import save_adapter
-from flipbook.model.adapters import merge_adapter
+from flipbook.model.adapters.attach import merge_adapter
+from flipbook.model.adapters.saving import save_adapter
+from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
 from flipbook.model.saving import save_checkpoint

@@ -21,7 +21,7 @@ from transformers.trainer_utils import get_last_checkpoint
 from flipbook.data.batch import DataModule, make_supervised_data_module
 from flipbook.data.dataset import clip_settings
 from flipbook.errors import ArgumentError
-from flipbook.model.adapter_base import AdapterBase, describe_base
+from flipbook.model.adapters.trained_on import AdapterBase, describe_base
 from flipbook.model.checkpoint import Checkpoint, load_as_stored, load_checkpoint
 from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
 from flipbook.model.tuning import LoraSettings, cast_frozen, choose_trainable

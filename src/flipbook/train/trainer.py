@@ -24,7 +24,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from flipbook.data.batch import DataModule
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.errors import TrainingError
-from flipbook.model.adapter_base import AdapterBase
+from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.fastvlm import supervised_loss, touch_vision
 from flipbook.model.generation import Prompt, answers_match, generate_answers

@@ -12,7 +12,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from flipbook import FlipbookProcessor
 from flipbook.errors import CheckpointError
-from flipbook.model.processor_folder import (
+from flipbook.model.processor.folder import (
     read_media_rule,
     read_processor_folder,
     says_how_clips_are_read,

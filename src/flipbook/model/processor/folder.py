@@ -16,11 +16,11 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
 from flipbook.errors import CheckpointError
-from flipbook.model.apple_config import read_frame_rule
+from flipbook.model.apple.config import read_frame_rule
 from flipbook.model.checkpoint import DEFAULT_FRAME_SIZE
 from flipbook.model.families import FAMILIES, family_of
-from flipbook.model.folders import CONFIG_FILE, TINY, find_folder, read_json
-from flipbook.model.hub import SMALL_FILES, hub_errors, hub_reason
+from flipbook.model.folders import CONFIG_FILE, SMALL_FILES, TINY, find_folder, read_json
+from flipbook.model.hub import hub_errors, hub_reason
 from flipbook.model.processing import Triple, read_image_rule
 from flipbook.model.words import add_image_token, load_tokenizer
 from flipbook.video.settings import SETTINGS_FILE, ClipSettings

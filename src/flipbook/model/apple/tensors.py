@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from flipbook.errors import CheckpointError
-from flipbook.model.apple_names import (
+from flipbook.model.apple.names import (
     CONSTANT_TENSOR,
     EMBEDDINGS,
     HEAD,

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from flipbook.errors import CheckpointError
-from flipbook.model.adapter_base import AdapterBase
+from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.folders import ADAPTER_FILE, ADAPTER_WEIGHTS, TINY, find_folder, read_json
 
 _logger = logging.getLogger("flipbook")

@@ -17,15 +17,15 @@ from safetensors.torch import load_file, save_file
 from transformers import FastVlmForConditionalGeneration
 
 from fixtures_model import VOCABULARY_ROWS, make_checkpoint, make_model, make_tokenizer
-from flipbook.model.apple import (
+from flipbook.model.apple.config import translate_config, write_config
+from flipbook.model.apple.contract import check_apple_folder
+from flipbook.model.apple.names import CONSTANT_TENSOR, EMBEDDINGS, HEAD
+from flipbook.model.apple.tensors import (
     drop_tied_head,
     grow_embeddings,
     to_apple_state,
     translate_state,
 )
-from flipbook.model.apple_config import translate_config, write_config
-from flipbook.model.apple_contract import check_apple_folder
-from flipbook.model.apple_names import CONSTANT_TENSOR, EMBEDDINGS, HEAD
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.saving import save_apple_checkpoint, save_checkpoint
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from flipbook.data.placeholders import IMAGE_TOKEN
-from flipbook.model.apple_config import RATIO_OF_ASPECT, TEXT_SIZES, THETA_BEFORE_THE_KEY
-from flipbook.model.apple_names import EMBEDDINGS
+from flipbook.model.apple.config import RATIO_OF_ASPECT, TEXT_SIZES, THETA_BEFORE_THE_KEY
+from flipbook.model.apple.names import EMBEDDINGS
 from flipbook.model.families import Family
 from flipbook.model.weights import StoredTensor
 from flipbook.video.frames import PX_PER_TOKEN

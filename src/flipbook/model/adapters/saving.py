@@ -17,7 +17,7 @@ from peft import get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor
 
-from flipbook.model.adapter_base import AdapterBase
+from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.folders import ADAPTER_WEIGHTS
 from flipbook.model.saving import save_side_files

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from flipbook.errors import CheckpointError
-from flipbook.model.apple import grow_embeddings, to_apple_state, translate_state
-from flipbook.model.apple_names import CONSTANT_TENSOR
+from flipbook.model.apple.names import CONSTANT_TENSOR
+from flipbook.model.apple.tensors import grow_embeddings, to_apple_state, translate_state
 from flipbook.model.checkpoint import load_checkpoint
 
 HEAD = "lm_head.weight"

@@ -3,7 +3,7 @@
     folder in Apple's layout  ->  faults, each with what happens otherwise; none where all is well
 
 The name of the folder, config.json, the files of words and the tensors are held against what
-Apple's code does with them. To add a rule about config.json: a line in `apple_rules`.
+Apple's code does with them. To add a rule about config.json: a line in `rules.py`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 
 from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.errors import CheckpointError
-from flipbook.model.apple_config import FASTVITHD, tower_sizes
-from flipbook.model.apple_names import (
+from flipbook.model.apple.config import FASTVITHD, tower_sizes
+from flipbook.model.apple.names import (
     CONSTANT_TENSOR,
     EMBEDDINGS,
     HEAD,
     to_apple_name,
     to_fast_vlm_name,
 )
-from flipbook.model.apple_rules import PROJECTOR_IN, FolderFacts, faults_of_config
-from flipbook.model.apple_words import SENTENCEPIECE_FILE, SLOW_FILES
+from flipbook.model.apple.rules import PROJECTOR_IN, FolderFacts, faults_of_config
+from flipbook.model.apple.words import SENTENCEPIECE_FILE, SLOW_FILES
 from flipbook.model.families import FAMILIES, Family
 from flipbook.model.folders import CONFIG_FILE, read_json
 from flipbook.model.headers import fit_headers

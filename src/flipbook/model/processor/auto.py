@@ -1,6 +1,6 @@
 """How does plain `AutoProcessor` find flipbook's processor?
 
-    import flipbook.model.auto  ->  AutoProcessor.from_pretrained(folder) is a FlipbookProcessor
+    from flipbook import FlipbookProcessor  ->  AutoProcessor.from_pretrained(folder) gives one
 
 A folder saved by flipbook names `LlavaProcessor`, so that it loads where flipbook is not installed:
 `AutoProcessor` goes by that name alone. Once this module is imported, `LlavaProcessor` gives way to
@@ -13,9 +13,9 @@ from typing import Any
 
 from transformers import AutoProcessor, AutoVideoProcessor, FastVlmConfig, LlavaProcessor
 
-from flipbook.model.media_processors import FlipbookVideoProcessor
-from flipbook.model.processor import FlipbookProcessor
-from flipbook.model.processor_folder import says_how_clips_are_read
+from flipbook.model.processor.folder import says_how_clips_are_read
+from flipbook.model.processor.media_processors import FlipbookVideoProcessor
+from flipbook.model.processor.processor import FlipbookProcessor
 
 __all__ = ["FlipbookProcessor", "FlipbookVideoProcessor"]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flipbook.errors import CheckpointError
-from flipbook.model.fingerprint import fingerprint_parts, fingerprint_words
+from flipbook.model.adapters.fingerprint import fingerprint_parts, fingerprint_words
 from flipbook.model.folders import plain_name, read_json
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from transformers import FastVlmConfig, FastVlmForConditionalGeneration
 from fixtures_llama import make_llama_checkpoint
 from fixtures_model import make_checkpoint
 from flipbook.errors import CheckpointError
-from flipbook.model import apple_contract
-from flipbook.model.apple import to_apple_state
-from flipbook.model.apple_contract import broken_rules, check_apple_folder, clip_tokens, name_fault
-from flipbook.model.apple_names import CONSTANT_TENSOR
+from flipbook.model.apple import contract as apple_contract
+from flipbook.model.apple.contract import broken_rules, check_apple_folder, clip_tokens, name_fault
+from flipbook.model.apple.names import CONSTANT_TENSOR
+from flipbook.model.apple.tensors import to_apple_state
 from flipbook.model.saving import save_apple_checkpoint
 from flipbook.model.weights import StoredTensor
 from flipbook.video.settings import ClipSettings

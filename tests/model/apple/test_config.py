@@ -9,14 +9,14 @@ import torch
 from transformers import CONFIG_MAPPING, FastVlmConfig, FastVlmForConditionalGeneration
 
 from flipbook.errors import CheckpointError
-from flipbook.model.apple import to_apple_state, translate_state
-from flipbook.model.apple_config import (
+from flipbook.model.apple.config import (
     TEXT_KEYS,
     read_frame_rule,
     translate_config,
     write_config,
 )
-from flipbook.model.apple_names import CONSTANT_TENSOR
+from flipbook.model.apple.names import CONSTANT_TENSOR
+from flipbook.model.apple.tensors import to_apple_state, translate_state
 
 # What Apple's 0.5B writes, without what training alone reads.
 CONFIG = {

@@ -26,18 +26,18 @@ from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.data.system_prompt import with_system_prompt, without_system_prompt
 from flipbook.data.template import choose_template
 from flipbook.errors import ArgumentError
-from flipbook.model.chat_rows import Asked, encode_chat, has_counterpart, pad_rows
 from flipbook.model.fastvlm import normalise_frames
-from flipbook.model.media_processors import (
+from flipbook.model.processing import NO_MEAN, NO_STD, Triple, save_processor
+from flipbook.model.processor.chat_rows import Asked, encode_chat, has_counterpart, pad_rows
+from flipbook.model.processor.folder import read_processor_folder
+from flipbook.model.processor.media_processors import (
     FlipbookImageProcessor,
     FlipbookVideoProcessor,
     changed_by_name,
     flat_clips,
     flat_pictures,
 )
-from flipbook.model.messages import name_videos
-from flipbook.model.processing import NO_MEAN, NO_STD, Triple, save_processor
-from flipbook.model.processor_folder import read_processor_folder
+from flipbook.model.processor.messages import name_videos
 from flipbook.video.frames import PX_PER_TOKEN
 from flipbook.video.settings import ClipSettings
 

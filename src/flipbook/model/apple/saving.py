@@ -2,8 +2,8 @@
 
     Checkpoint  ->  config.json, weights, vocab.json and merges.txt of `llava_qwen2`
 
-What is written is held against the contract afterwards (`apple_contract`), so a folder that Apple's
-code would misread is an error here and no surprise there. To add a field: `apple_config` where the
+What is written is held against the contract afterwards (`contract.py`), so a folder that Apple's
+code would misread is an error here and no surprise there. To add a field: `config.py` where the
 model says it, here where the clips or the words do.
 """
 
@@ -20,10 +20,10 @@ from torch import Tensor
 
 from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.errors import CheckpointError
-from flipbook.model.apple import to_apple_state
-from flipbook.model.apple_config import write_config
-from flipbook.model.apple_contract import broken_rules, clip_tokens, limits, name_fault
-from flipbook.model.apple_words import write_words
+from flipbook.model.apple.config import write_config
+from flipbook.model.apple.contract import broken_rules, clip_tokens, limits, name_fault
+from flipbook.model.apple.tensors import to_apple_state
+from flipbook.model.apple.words import write_words
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.families import family_of
 from flipbook.model.processing import NO_MEAN, NO_STD

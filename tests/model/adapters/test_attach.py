@@ -19,9 +19,9 @@ from transformers import AutoModelForImageTextToText
 
 from fixtures_model import make_checkpoint, make_model
 from flipbook.errors import ArgumentError, CheckpointError
-from flipbook.model.adapter_base import AdapterBase, describe_base
-from flipbook.model.adapter_saving import save_adapter
-from flipbook.model.adapters import merge_adapter
+from flipbook.model.adapters.attach import merge_adapter
+from flipbook.model.adapters.saving import save_adapter
+from flipbook.model.adapters.trained_on import AdapterBase, describe_base
 from flipbook.model.checkpoint import Checkpoint, load_as_stored, load_checkpoint
 from flipbook.model.saving import save_checkpoint
 from flipbook.model.tuning import LoraSettings, choose_trainable

@@ -25,9 +25,9 @@ from transformers.video_processing_utils import BaseVideoProcessor
 
 from flipbook.errors import ArgumentError
 from flipbook.model.fastvlm import normalise_frames
-from flipbook.model.handed_media import clip_frames, picture_frames
 from flipbook.model.processing import NO_MEAN, NO_STD, VIDEO_PROCESSOR_TYPE, Triple, image_fields
-from flipbook.model.processor_folder import read_media_rule
+from flipbook.model.processor.folder import read_media_rule
+from flipbook.model.processor.handed_media import clip_frames, picture_frames
 from flipbook.video.settings import ClipSettings
 
 SETTINGS = tuple(field.name for field in fields(ClipSettings))

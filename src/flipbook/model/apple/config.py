@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from transformers import CONFIG_MAPPING, FastVlmConfig
 
 from flipbook.errors import CheckpointError
-from flipbook.model.apple_names import EMBEDDINGS, TOWER, tensor_named
+from flipbook.model.apple.names import EMBEDDINGS, TOWER, tensor_named
 from flipbook.model.families import FAMILIES, Family, family_of
 from flipbook.video.frames import PX_PER_TOKEN
 

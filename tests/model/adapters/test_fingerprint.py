@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from fixtures_model import make_model, make_tokenizer
-from flipbook.model import fingerprint
-from flipbook.model.checkpoint import load_checkpoint
-from flipbook.model.fingerprint import (
+from flipbook.model.adapters import fingerprint
+from flipbook.model.adapters.fingerprint import (
     FINGERPRINTED,
     fingerprint_parts,
     fingerprint_words,
     part_of_tensor,
 )
+from flipbook.model.checkpoint import load_checkpoint
 
 IMAGE_ID = 260
 NUM_WORDS = 261

@@ -13,8 +13,8 @@ from PIL import Image
 
 from fixtures_video import number_of, numbered_picture
 from flipbook.errors import ArgumentError
-from flipbook.model.handed_media import clip_frames, picture_frames
-from flipbook.model.media_processors import (
+from flipbook.model.processor.handed_media import clip_frames, picture_frames
+from flipbook.model.processor.media_processors import (
     FlipbookImageProcessor,
     FlipbookVideoProcessor,
     flat_clips,

@@ -9,7 +9,7 @@ import timm
 import torch
 from timm.models.fastvit import checkpoint_filter_fn
 
-from flipbook.model.apple_names import (
+from flipbook.model.apple.names import (
     APPLE_TOWER,
     CONSTANT_TENSOR,
     TOWER,
