@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=["tiny", "0.5b"], default=["tiny"])
     arguments = parser.parse_args()
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     rows: list[str] = []
     for name in arguments.models:
         with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +72,8 @@ def compare(name: str, folder: Path) -> Iterator[str]:
     pairs: dict[str, Callable[[], Reader]] = {
         "hf -> apple": lambda: in_flipbook(apple),
         "hf -> apple -> hf": lambda: in_flipbook(back),
-        "plain transformers, its own pictures": lambda: in_transformers(hf),
+        "plain transformers": lambda: in_transformers(hf, backend="torchvision"),
+        "plain transformers, pictures by Pillow": lambda: in_transformers(hf, backend="pil"),
         "transformers with flipbook's processor": lambda: in_pipeline_parts(hf),
         **further_homes(hf, folder),
     }
@@ -83,13 +85,13 @@ def compare(name: str, folder: Path) -> Iterator[str]:
         gc.collect()
 
 
-def moving_picture(*, height: int = 180, width: int = 320, num_frames: int = 24) -> Any:
+def moving_picture(*, height: int = 360, width: int = 640, num_frames: int = 24) -> Any:
     """Return uint8 (T, H, W, 3): a bright spot that crosses coloured stripes and fine grain."""
     grain = np.random.default_rng(0).normal(0, 0.08, (height, width, 3))
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     frames = []
     for number in range(num_frames):
-        spot = np.exp(-((x - 40 - 10 * number) ** 2 + (y - height / 2) ** 2) / 800)
+        spot = np.exp(-((x - 80 - 20 * number) ** 2 + (y - height / 2) ** 2) / 3200)
         colours = [0.5 + 0.3 * np.sin(x / (23 + 9 * c) + y / (31 - 7 * c) + c) for c in range(3)]
         picture = np.stack([0.6 * colour + 0.4 * spot for colour in colours], axis=-1) + grain
         frames.append((picture.clip(0, 1) * 255).astype(np.uint8))

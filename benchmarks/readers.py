@@ -23,7 +23,7 @@ from flipbook.evaluate.scoring import prompt_ids
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.fastvlm import as_encoder_outputs, encode_frames, normalise_frames
 from flipbook.video.decode import load_video_frames
-from flipbook.video.settings import ClipSettings
+from flipbook.video.settings import SETTINGS_FILE, ClipSettings
 
 QUESTION = "Which way does it move?"
 NUM_NEW_TOKENS = 24
@@ -93,13 +93,27 @@ def say(model: Any, ids: Tensor, **seen: Any) -> tuple[Tensor, list[int]]:
             return_dict_in_generate=True,
             **seen,
         )
-    return answer.logits[0][0].float(), answer.sequences[0, ids.shape[1] :].tolist()
+    ends = model.generation_config.eos_token_id
+    new_ids = answer.sequences[0, ids.shape[1] :].tolist()
+    is_end = {ends} if isinstance(ends, int) else set(ends)
+    return answer.logits[0][0].float(), [token for token in new_ids if token not in is_end]
 
 
-def in_transformers(folder: Path) -> Reader:
-    """Return how plain `transformers` reads a folder: its own model class, tokens and pictures."""
+def in_transformers(folder: Path, *, backend: str) -> Reader:
+    """Return how plain `transformers` reads a folder: its own model class, tokens and pictures.
+
+    Its processor sees a folder without flipbook's settings, as where flipbook is not installed.
+    """
     model = plain_model(folder)
-    prepare = transformers.LlavaProcessor.from_pretrained(folder)
+    plain = folder.with_name(f"{folder.name}-{backend}")
+    plain.mkdir()
+    for path in folder.iterdir():
+        if path.name != SETTINGS_FILE:
+            (plain / path.name).symlink_to(path)
+    prepare = transformers.LlavaProcessor.from_pretrained(plain)
+    prepare.image_processor = transformers.AutoImageProcessor.from_pretrained(
+        plain, backend=backend
+    )
 
     def read(clip: Path, num_frames: int) -> Reading:
         pictures = load_video_frames(clip, num_frames)
