@@ -1,6 +1,7 @@
 # Makes .venv with flipbook in it; sourced by the other scripts from the root of the repository.
 #
-#   setup_environment EXTRAS      EXTRAS is "" or "[dev]"
+#   setup_environment EXTRAS      EXTRAS is "", "[dev]" or "[dev,homes]"
+#   setup_lmms                    makes .venv-lmms with lmms-eval beside flipbook
 #
 # Uses uv where it is present, else venv and pip. Does nothing when nothing has changed.
 # FLIPBOOK_PYTHON names the interpreter to build on; with uv, UV_TORCH_BACKEND=cpu saves a machine
@@ -42,5 +43,24 @@ setup_environment() {
         .venv/bin/python -m pip install --quiet --disable-pip-version-check \
             -c constraints.txt -e ".$extras"
     fi
+    echo "$wanted" >"$stamp"
+}
+
+setup_lmms() {
+    local stamp=".venv-lmms/installed" wanted python
+    wanted=$(cat pyproject.toml constraints.txt | cksum)
+    if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+        return 0
+    fi
+    if ! python=$(find_python); then
+        echo "flipbook needs Python 3.11 or newer; none was found." >&2
+        return 1
+    fi
+    echo "Setting up .venv-lmms (once; some minutes, mostly PyTorch)"
+    "$python" -m venv .venv-lmms
+    # One after the other: together their wishes for PyAV and protobuf cannot be met.
+    .venv-lmms/bin/python -m pip install --quiet lmms_eval
+    .venv-lmms/bin/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+    .venv-lmms/bin/python -m pip install --quiet "protobuf<7"
     echo "$wanted" >"$stamp"
 }

@@ -1,11 +1,19 @@
 #!/usr/bin/env bash
-# Sets up .venv and runs the tests. `--slow` runs those that take minutes; other words go to pytest.
+# Sets up .venv and runs the tests; words go to pytest.
+#
+#   --slow   those that take minutes
+#   --lmms   those that need lmms-eval, in .venv-lmms: it asks for another version of PyAV
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/setup.sh
-setup_environment "[dev]"
 
 export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
+if [ "${1:-}" = "--lmms" ]; then
+    shift
+    setup_lmms
+    exec .venv-lmms/bin/python -m pytest tests/export/test_lmms.py "$@"
+fi
+setup_environment "[dev,homes]"
 marker="not slow"
 if [ "${1:-}" = "--slow" ]; then
     marker="slow"
