@@ -163,12 +163,13 @@ def page(rows: list[str]) -> str:
             f"{datetime.date.today()}, {processor()}; Python {platform.python_version()}, "
             f"torch {torch.__version__}, transformers {transformers.__version__}.",
             "Largest differences from flipbook's own reading of Hugging Face's layout; float32.",
+            "`tiny` is the embedded, trained model; `0.5b` has the true size and random weights.",
             "",
             "| model | pair | frames | pixels, of 255 | features | logits | equal tokens |",
             "| --- | --- | --- | --- | --- | --- | --- |",
             *rows,
             "",
-            "Printed by `python benchmarks/parity.py`.",
+            "Printed by `python benchmarks/parity.py --models tiny 0.5b`.",
             "",
         ]
     )
