@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
+from transformers import AutoProcessor, AutoVideoProcessor
 
+from fixtures_llama import make_llama_checkpoint
+from fixtures_model import make_checkpoint
 from flipbook import FlipbookProcessor
-from flipbook.errors import CheckpointError
+from flipbook.errors import ArgumentError, CheckpointError
+from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.processor.folder import (
     read_media_rule,
     read_processor_folder,
@@ -89,3 +94,47 @@ def test_saving_to_the_hub_pushes_what_is_saved(
     processor = FlipbookProcessor.from_pretrained(fast_vlm_folder)
     processor.save_pretrained(tmp_path / "new", push_to_hub=True, repo_id="me/new", private=True)
     assert pushed == [("me/new", {"private": True})]
+
+
+@pytest.mark.parametrize("make", [make_checkpoint, make_llama_checkpoint])
+def test_a_processor_needs_no_model_beside_it(
+    make: Callable[..., Checkpoint], tmp_path: Path
+) -> None:
+    checkpoint = make()
+    first = FlipbookProcessor.of(checkpoint.tokenizer, ClipSettings(frame_size=64, num_frames=3))
+    first.save_pretrained(tmp_path / "alone")
+    assert not (tmp_path / "alone" / "config.json").exists()
+    again = AutoProcessor.from_pretrained(tmp_path / "alone")
+    assert type(again) is FlipbookProcessor
+    assert again.video_processor.settings == first.video_processor.settings
+    assert again.chat_template == first.chat_template
+    assert AutoVideoProcessor.from_pretrained(tmp_path / "alone").settings.num_frames == 3
+    chat = [{"role": "user", "content": " Hi\n"}]
+    options: dict[str, Any] = {"tokenize": True, "add_generation_prompt": True}
+    assert again.apply_chat_template(chat, **options) == first.apply_chat_template(chat, **options)
+
+
+def test_a_processor_alone_with_foreign_words_is_refused(
+    fast_vlm_folder: Path, tmp_path: Path
+) -> None:
+    FlipbookProcessor.from_pretrained(fast_vlm_folder).save_pretrained(tmp_path)
+    words = tmp_path / "tokenizer_config.json"
+    words.write_text(json.dumps(json.loads(words.read_text()) | {"eos_token": "<eos>"}))
+    with pytest.raises(CheckpointError, match="eos_token '<eos>', with which no FastVLM ends"):
+        FlipbookProcessor.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"num_framess": 2}, "num_framess is no clip setting. Did you mean 'num_frames'"),
+        ({"size": {"height": 64, "width": 64}}, "size=.* has no effect on how"),
+        ({"num_frames": 0}, "num_frames"),
+    ],
+)
+def test_arguments_that_would_do_nothing_are_refused(
+    fast_vlm_folder: Path, argument: dict[str, Any], message: str
+) -> None:
+    for kind in (FlipbookProcessor, AutoVideoProcessor):
+        with pytest.raises(ArgumentError, match=message):
+            kind.from_pretrained(fast_vlm_folder, **argument)

@@ -208,6 +208,25 @@ def test_a_batch_is_padded_on_the_left(
     assert torch.equal(batch["pixel_values"], torch.cat(seen))
 
 
+def test_the_side_of_the_padding_is_the_tokenizers_or_that_of_the_call() -> None:
+    processor = processor_of(make_checkpoint())
+    chats = [[{"role": "user", "content": words}] for words in ("Hi", "Hi, who are you?")]
+
+    def is_on_the_left(inputs: Any) -> bool:
+        return inputs["attention_mask"][0].tolist()[::-1][0] == 1
+
+    def both(**changes: Any) -> list[bool]:
+        texts = ["Hi", "Hi, who are you?"]
+        rendered = processor(text=texts, return_tensors="pt", **changes)
+        return [is_on_the_left(prompt_of(processor, chats, **changes)), is_on_the_left(rendered)]
+
+    assert both() == [True, True]
+    assert both(padding_side="right") == [False, False]
+    processor.tokenizer.padding_side = "right"  # as trainers set it
+    assert both() == [False, False]
+    assert both(padding_side="left") == [True, True]
+
+
 def test_a_whole_chat_gives_the_labels_of_training(
     seeing_checkpoint: Checkpoint, clip_path: str, image_path: str
 ) -> None:

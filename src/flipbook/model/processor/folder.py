@@ -3,7 +3,9 @@
     folder | hub id  ->  tokenizer, clip settings, mean and standard deviation of pictures
 
 Weights are neither opened nor downloaded. The clip settings stand in `flipbook.json` alone; without
-it, side and aspect are those of the checkpoint's pictures, and the rest is the default.
+it, side and aspect are those of the checkpoint's pictures, and the rest is the default. A processor
+that was saved alone, or with an adapter, has no `config.json`: there the token that ends an answer
+tells the family of the language model.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from transformers.utils.hub import cached_file
 from flipbook.errors import CheckpointError
 from flipbook.model.apple.config import read_frame_rule
 from flipbook.model.checkpoint import DEFAULT_FRAME_SIZE
-from flipbook.model.families import FAMILIES, family_of
+from flipbook.model.families import FAMILIES, Family, family_of
 from flipbook.model.folders import CONFIG_FILE, SMALL_FILES, TINY, find_folder, read_json
 from flipbook.model.hub import hub_errors, hub_reason
 from flipbook.model.processing import Triple, read_image_rule
@@ -26,6 +28,7 @@ from flipbook.model.words import add_image_token, load_tokenizer
 from flipbook.video.settings import SETTINGS_FILE, ClipSettings
 
 _HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "token", "revision")
+TOKENIZER_FILE = "tokenizer_config.json"
 
 
 class MediaRule(NamedTuple):
@@ -50,9 +53,11 @@ def read_processor_folder(
         CheckpointError: the files are missing, damaged, or no FastVLM's.
     """
     folder = _folder_of(name_or_path, hub)
-    config = read_json(folder / CONFIG_FILE)
+    config = _config_of(folder)
     family = FAMILIES.get(str(config.get("model_type")))
-    if family is not None:
+    if not config:
+        tokenizer = load_tokenizer(folder, _family_of_words(folder))
+    elif family is not None:
         tokenizer = load_tokenizer(folder, family, splits_at_images=True)
         add_image_token(tokenizer)
     elif isinstance(config.get("text_config"), dict):
@@ -71,7 +76,25 @@ def read_media_rule(name_or_path: str | os.PathLike[Any], **hub: Any) -> MediaRu
     Args and errors are those of `read_processor_folder`.
     """
     folder = _folder_of(name_or_path, hub)
-    return _rule_of(folder, read_json(folder / CONFIG_FILE))
+    return _rule_of(folder, _config_of(folder))
+
+
+def _config_of(folder: Path) -> dict[str, Any]:
+    """Return the configuration of the model; {} where a processor or an adapter stands alone."""
+    is_alone = not (folder / CONFIG_FILE).is_file() and (folder / SETTINGS_FILE).is_file()
+    return {} if is_alone else read_json(folder / CONFIG_FILE)
+
+
+def _family_of_words(folder: Path) -> Family:
+    """Return the family whose answers end as those of a tokenizer that flipbook has saved."""
+    end = read_json(folder / TOKENIZER_FILE).get("eos_token")
+    for family in FAMILIES.values():
+        if family.end_token == end:
+            return family
+    raise CheckpointError(
+        f"{folder}: {TOKENIZER_FILE} says eos_token {end!r}, with which no FastVLM ends an answer. "
+        "Copy the tokenizer files of the model again."
+    )
 
 
 def _rule_of(folder: Path, config: dict[str, Any]) -> MediaRule:
@@ -95,7 +118,10 @@ def says_how_clips_are_read(name_or_path: str | os.PathLike[Any], **hub: Any) ->
 
 def _folder_of(name_or_path: str | os.PathLike[Any], hub: dict[str, Any]) -> Path:
     name, inside = str(name_or_path), hub.get("subfolder") or ""
-    if name == TINY or Path(name).expanduser().is_dir() or "/" not in name:
+    path = Path(name).expanduser()
+    if (path / inside / SETTINGS_FILE).is_file():
+        return path / inside
+    if name == TINY or path.is_dir() or "/" not in name:
         return find_folder(name) / inside
     from huggingface_hub import snapshot_download  # slow, and rarely needed
 

@@ -23,7 +23,7 @@ from transformers.image_utils import load_image
 from transformers.processing_utils import ImagesKwargs, VideosKwargs
 from transformers.video_processing_utils import BaseVideoProcessor
 
-from flipbook.errors import ArgumentError
+from flipbook.errors import ArgumentError, did_you_mean
 from flipbook.model.fastvlm import normalise_frames
 from flipbook.model.processing import NO_MEAN, NO_STD, VIDEO_PROCESSOR_TYPE, Triple, image_fields
 from flipbook.model.processor.folder import read_media_rule
@@ -83,13 +83,20 @@ def changed_settings(settings: ClipSettings, changes: Mapping[str, Any]) -> Clip
 
 
 def changed_by_name(settings: ClipSettings, kwargs: Mapping[str, Any]) -> ClipSettings:
-    """Settings with those changes among `kwargs` that have their names, or `fps`.
+    """Settings with those changes among the arguments of a `from_pretrained`.
 
     Raises:
-        ArgumentError: a value is out of range.
+        ArgumentError: a value is out of range, an argument about pictures or clips has no effect on
+            how they are read, or one is spelt almost as a setting is.
     """
-    names = (*SETTINGS, "fps")
-    return changed_settings(settings, {name: kwargs[name] for name in names if name in kwargs})
+    about_media = {*SETTINGS, "fps"}
+    for kind in (FlipbookImagesKwargs, FlipbookVideosKwargs):
+        about_media |= kind.__annotations__.keys()
+    changes = {name: value for name, value in kwargs.items() if name in about_media}
+    for name in kwargs.keys() - changes.keys():
+        if meant := did_you_mean(name, SETTINGS):
+            raise ArgumentError(f"{name} is no clip setting.{meant}")
+    return changed_settings(settings, changes)
 
 
 class FlipbookImageProcessor(LlavaImageProcessorPil):

@@ -54,7 +54,7 @@ class FlipbookProcessor(LlavaProcessor):
         chat_template: in place of the tokenizer's.
     """
 
-    text_kwargs = {"padding": True, "padding_side": "left"}
+    text_kwargs = {"padding": True}
 
     def __init__(
         self,
