@@ -33,7 +33,7 @@ PROVENANCE = Provenance(
     trained={"vision_tower": 0, "projector": 12_544, "language_model": 900},
     lora={"rank": 4.0, "alpha": 8.0, "dropout": 0.0},
     data=[{"file": "train.json", "sha256": "ab", "num_records": 3, "split": "train"}],
-    recipe={"optimizer_steps": 2, "learning_rates": {"projector": 2e-5}},
+    recipe={"optimizer_steps": 2, "learning_rates": {"projector": 2e-5}, "model_max_length": None},
     versions={},
 )
 
@@ -73,6 +73,7 @@ def test_the_facts_are_there(told_folder: Path) -> None:
         "not stated",
     ):
         assert fact in shown, fact
+    assert "None" not in shown
 
 
 def test_it_fits_80_columns(told_folder: Path) -> None:

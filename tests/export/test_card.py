@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
+import shlex
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import yaml
 
 from flipbook.export.card import LIBRARIES, CardFacts, make_card
 from flipbook.export.homes import HOMES
-from flipbook.export.usage import ADAPTER, LINES, USES, lines_of
+from flipbook.export.usage import ADAPTER, LINES, USES, lines_of, uses_of
 from flipbook.model.licence import RESEARCH_ONLY_NOTICE
 from flipbook.model.provenance import Provenance
 from flipbook.video.settings import ClipSettings
@@ -22,7 +24,12 @@ PROVENANCE = Provenance(
     trained={"projector": 3_600_000, "language_model": 8_800_000},
     lora={"rank": 16.0, "alpha": 32.0, "dropout": 0.05},
     data=[{"file": "train.json", "sha256": SHA, "num_records": 410, "split": "train"}],
-    recipe={"optimizer_steps": 120, "learning_rates": {"projector": 2e-5}, "precision": "bf16"},
+    recipe={
+        "optimizer_steps": 120,
+        "learning_rates": {"projector": 2e-5},
+        "precision": "bf16",
+        "model_max_length": None,
+    },
     versions={"torch": "2.15.0"},
 )
 SCORES: dict[str, Any] = {
@@ -107,6 +114,7 @@ def test_base_recipe_and_data_are_told() -> None:
         f"| train | train.json | 410 | `{SHA}` |",
     ):
         assert line in card
+    assert "None" not in card
 
 
 def test_scores_stand_beside_their_controls_and_questions() -> None:
@@ -145,3 +153,20 @@ def test_every_home_has_its_words() -> None:
         assert len(lines_of(home, name="x")) == 3
         assert "## How to use it" in make_card(_facts(home=home))
         assert "{" not in "".join(lines_of(home, name="x"))
+
+
+def test_names_with_spaces_and_quotes_are_one_word_in_every_command() -> None:
+    name = 'my "laps" 50%'
+    for home in USES:
+        for use in uses_of(home, name=name, side=256):
+            if use.language == "python":
+                texts = [
+                    n.value for n in ast.walk(ast.parse(use.code)) if isinstance(n, ast.Constant)
+                ]
+                assert any(str(text).split("/")[0] == name for text in texts)
+            else:
+                assert name in shlex.split(use.code)
+    for home in ("hf", "apple", "mlx"):
+        commands = [line for line in lines_of(home, name=name) if "--model" in line]
+        assert commands
+        assert all(name in shlex.split(line.split(": ")[-1]) for line in commands)

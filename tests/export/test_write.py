@@ -437,6 +437,17 @@ def test_the_code_of_an_adapters_card_runs(
         exec(compile(code, "card", "exec"), {})  # noqa: S102
 
 
+@pytest.mark.parametrize("layout", ["hf", "apple"])
+def test_others_may_read_what_a_new_file_lets_them_read(
+    layout: str, run_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "new").touch()
+    done = export_model(run_folder, layout=layout, out=tmp_path / "llava-mine")
+    modes = {path.stat().st_mode for path in [tmp_path / "new", *done.folder.iterdir()]}
+    assert len(modes) == 1
+    assert ".mode" not in done.file_bytes
+
+
 def test_weights_of_apples_stay_research_only(apple_folder: Path, tmp_path: Path) -> None:
     done = export_model(apple_folder, layout="hf", out=tmp_path / "mine")
     assert "license: apple-amlr" in (done.folder / "README.md").read_text()

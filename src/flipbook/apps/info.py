@@ -217,7 +217,8 @@ def _provenance_table(provenance: Provenance) -> Table:
         rows[str(entry.get("split", "data"))] = (
             f"{entry.get('file')}, {entry.get('num_records')} records"
         )
-    rows |= {name.replace("_", " "): _shown(value) for name, value in provenance.recipe.items()}
+    known = {name: value for name, value in provenance.recipe.items() if value is not None}
+    rows |= {name.replace("_", " "): _shown(value) for name, value in known.items()}
     return _two_columns(rows)
 
 

@@ -153,7 +153,8 @@ def _origin(facts: CardFacts) -> list[str]:
     if origin.lora is not None:
         told = ", ".join(f"{name} {value:g}" for name, value in origin.lora.items())
         lines += ["", f"With LoRA on the language model: {told}."]
-    rows = [(name.replace("_", " "), _shown(value)) for name, value in origin.recipe.items()]
+    known = {name: value for name, value in origin.recipe.items() if value is not None}
+    rows = [(name.replace("_", " "), _shown(value)) for name, value in known.items()]
     rows += [(f"version of {name}", version) for name, version in origin.versions.items()]
     return [*lines, "", *_table(("recipe", ""), rows)]
 

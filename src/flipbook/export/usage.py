@@ -7,6 +7,8 @@ To add a home: its blocks in `USES`, its lines in `LINES`.
 
 from __future__ import annotations
 
+import json
+import shlex
 from dataclasses import dataclass
 
 ADAPTER = "adapter"  # the home `hf` where only a LoRA adapter goes there
@@ -59,7 +61,7 @@ messages = [{{"role": "user", "content": [clip, question]}}]
 _CHAT = Use(
     "Clips, from the command line (`pip install flipbook-vlm`):",
     "bash",
-    'flipbook chat --model {name} --video clip.mp4 "What happens?"',
+    'flipbook chat --model {word} --video clip.mp4 "What happens?"',
 )
 
 _ADAPTER_CODE = """\
@@ -103,7 +105,7 @@ USES = {
         Use(
             "Pictures, with Apple's code (github.com/apple/ml-fastvlm):",
             "bash",
-            'python predict.py --model-path {name} --image-file picture.png --prompt "What is it?"',
+            'python predict.py --model-path {word} --image-file picture.png --prompt "What is it?"',
         ),
         _CHAT,
     ),
@@ -125,7 +127,7 @@ print(answer_mlx(load_mlx("{name}"), media=[clip], question="What happens?"))"""
 
 LINES = {
     "hf": (
-        'flipbook chat --model {name} --video clip.mp4 "What happens?"',
+        'flipbook chat --model {word} --video clip.mp4 "What happens?"',
         "transformers: AutoModelForImageTextToText and AutoProcessor load it, for pictures.",
         "With flipbook's FlipbookProcessor, clips go through apply_chat_template and pipelines.",
     ),
@@ -135,13 +137,13 @@ LINES = {
         "A whole model instead: flipbook export --merge_lora.",
     ),
     "apple": (
-        'flipbook chat --model {name} --video clip.mp4 "What happens?"',
-        "Apple's code (github.com/apple/ml-fastvlm): predict.py --model-path {name}",
+        'flipbook chat --model {word} --video clip.mp4 "What happens?"',
+        "Apple's code (github.com/apple/ml-fastvlm): predict.py --model-path {word}",
         "Keep `llava` in the folder's name: Apple's loader goes by it.",
     ),
     "mlx": (
         "Clips and pictures: flipbook.export.mlx_chat, which reads it with mlx-vlm.",
-        "One picture: python -m mlx_vlm.generate --model {name} --image picture.png",
+        "One picture: python -m mlx_vlm.generate --model {word} --image picture.png",
         "mlx-vlm mixes up several pictures in one prompt; flipbook.export.mlx_chat does not.",
     ),
     "onnx": (
@@ -159,11 +161,15 @@ LINES = {
 
 def uses_of(home: str, *, name: str, side: int) -> tuple[Use, ...]:
     """Return the ways to use a folder, with its name and the side of a frame put in."""
+    inside = json.dumps(name, ensure_ascii=False)[1:-1]  # between the quotes of Python
     return tuple(
-        Use(use.about, use.language, use.code.format(name=name, side=side)) for use in USES[home]
+        Use(
+            use.about, use.language, use.code.format(name=inside, word=shlex.quote(name), side=side)
+        )
+        for use in USES[home]
     )
 
 
 def lines_of(home: str, *, name: str) -> tuple[str, ...]:
     """Return the three lines that are printed after an export."""
-    return tuple(line.format(name=name) for line in LINES[home])
+    return tuple(line.format(name=name, word=shlex.quote(name)) for line in LINES[home])

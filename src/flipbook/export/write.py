@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -123,6 +124,7 @@ def _staged(target: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir(parents=True)
         yield staged
+        _open_to_readers(staged)
         if target.exists():
             target.rmdir()
         staged.rename(target)
@@ -133,6 +135,17 @@ def _staged(target: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
         if not is_done:
             _remove_empty(made)
+
+
+def _open_to_readers(folder: Path) -> None:
+    """Give every file the mode of a new one; safetensors lets only their owner read its files."""
+    probe = folder / ".mode"
+    probe.touch()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
 
 
 def _remove_empty(folders: list[Path]) -> None:

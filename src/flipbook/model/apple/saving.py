@@ -87,7 +87,7 @@ def _hold_to_contract(folder: Path) -> None:
     if faults:
         raise CheckpointError(f"{folder}: " + " ".join(faults))
     for limit in limits(folder):
-        _logger.warning("%s: %s", folder, limit)
+        _logger.warning("%s", limit)
 
 
 def _max_tokens(checkpoint: Checkpoint) -> int:
