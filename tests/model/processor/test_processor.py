@@ -379,6 +379,23 @@ def test_what_training_has_no_counterpart_for_goes_transformers_way(
     assert processor.decode(unprompted[0]).endswith("Hi<|im_end|>\n")
 
 
+@pytest.mark.parametrize(("num_frames", "expected"), [(None, 4), (2, 2)])
+def test_a_server_that_asks_for_sound_gets_what_training_saw(
+    seeing_checkpoint: Checkpoint, clip_path: str, num_frames: int | None, expected: int
+) -> None:
+    """`transformers serve` asks so for each chat with a clip."""
+    processor = processor_of(seeing_checkpoint)
+    chat = as_messages([Turn("user", (Media("video", clip_path), "Hi <image>"))])
+    served = processor.apply_chat_template(
+        chat, add_generation_prompt=True, tools=None, return_tensors="pt", return_dict=True,
+        tokenize=True, load_audio_from_video=True, num_frames=num_frames,
+    )  # fmt: skip
+    alike = prompt_of(processor, chat, num_frames=num_frames)
+    assert torch.equal(served["input_ids"], alike["input_ids"])
+    assert torch.equal(served["pixel_values"], alike["pixel_values"])
+    assert len(served["pixel_values"]) == expected
+
+
 BAD_CHATS: list[tuple[Any, type[Exception], str]] = [
     ([{"type": "audio", "path": "a.wav"}], ArgumentError, "its 'type' must be text"),
     ([{"type": "vidoe", "path": "a.mp4"}], ArgumentError, "Did you mean 'video'"),
@@ -386,6 +403,11 @@ BAD_CHATS: list[tuple[Any, type[Exception], str]] = [
     ([{"type": "video"}], ArgumentError, "must hold one of video, url, path, and has none"),
     ([{"type": "video", "path": "a", "url": "b"}], ArgumentError, "has url and path"),
     ([{"type": "video", "url": "https://a.com/b.mp4"}], MediaError, "is an address"),
+    (
+        [{"type": "video", "url": "data:video/mp4;base64," + "A" * 5000}],
+        ArgumentError,
+        r"^a clip is given as 'data:video/mp4;base64,AA'\.\.\. itself, and only files are read",
+    ),
     ([{"type": "video", "path": "absent.mp4"}], MediaError, "does not exist"),
     ([{"type": "image", "path": "absent.png"}], MediaError, "does not exist"),
     ([{"type": "video", "video": 3}], ArgumentError, "a clip is given as int"),

@@ -9,6 +9,7 @@ its subclass in folders that say how clips are read, and only there.
 
 from __future__ import annotations
 
+from functools import wraps
 from typing import Any
 
 from transformers import AutoProcessor, AutoVideoProcessor, FastVlmConfig, LlavaProcessor
@@ -19,15 +20,17 @@ from flipbook.model.processor.processor import FlipbookProcessor
 
 __all__ = ["FlipbookProcessor", "FlipbookVideoProcessor"]
 
-_stock: Any = LlavaProcessor.from_pretrained
-_read_stock = _stock.__func__
+_found: Any = LlavaProcessor.from_pretrained
+_read_stock = getattr(_found.__func__, "__wrapped__", _found.__func__)  # where this is reloaded
 
 
-def _from_pretrained(cls: type, name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-    """Processor of the class that suits the folder."""
-    if cls is LlavaProcessor and says_how_clips_are_read(name_or_path, **kwargs):
-        return FlipbookProcessor.from_pretrained(name_or_path, *args, **kwargs)
-    return _read_stock(cls, name_or_path, *args, **kwargs)
+@wraps(_read_stock)
+def _from_pretrained(
+    cls: type, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any
+) -> Any:
+    if cls is LlavaProcessor and says_how_clips_are_read(pretrained_model_name_or_path, **kwargs):
+        return FlipbookProcessor.from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+    return _read_stock(cls, pretrained_model_name_or_path, *args, **kwargs)
 
 
 setattr(LlavaProcessor, "from_pretrained", classmethod(_from_pretrained))  # noqa: B010

@@ -57,6 +57,11 @@ def clip_frames(clip: Any, *, settings: ClipSettings, is_sampled: bool = False) 
         MediaError: a file cannot be read.
         ArgumentError: it is something else, or the settings do not suit it.
     """
+    if isinstance(clip, str) and clip.startswith("data:"):  # its end may be megabytes away
+        raise ArgumentError(
+            f"a clip is given as {clip[:24]!r}... itself, and only files are read. Save it and "
+            "name the file that you saved."
+        )
     if isinstance(clip, (str, os.PathLike)):
         if is_sampled:
             raise ArgumentError(

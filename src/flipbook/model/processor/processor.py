@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -161,8 +161,9 @@ class FlipbookProcessor(LlavaProcessor):
             MediaError: a picture or clip cannot be read.
             ArgumentError: a part, a picture, a clip or an argument cannot be meant.
         """
-        chats, is_batched = self._normalize_conversations(conversation)
+        kwargs.pop("load_audio_from_video", None)  # `transformers serve` asks; nobody hears here
         changes = {**(processor_kwargs or {}), **kwargs}
+        chats, is_batched = self._normalize_conversations(conversation)
         asked = Asked(**{name: changes.pop(name) for name in Asked._fields if name in changes})
         followed = {*self.image_processor.valid_kwargs.__annotations__}
         followed |= {*self.video_processor.valid_kwargs.__annotations__}
@@ -268,14 +269,12 @@ class FlipbookProcessor(LlavaProcessor):
         of_pictures = [self.replace_image_token(pictures, n) for n in range(len(image_frames))]
         clips = {"pixel_values_videos": video_frames}
         of_clips = [self.replace_video_token(clips, n) for n in range(len(video_frames))]
-        texts, offsets = self.get_text_with_replacements(samples, of_pictures, of_clips)
+        # It returns another type than it declares.
+        texts, offsets = cast(Any, self.get_text_with_replacements(samples, of_pictures, of_clips))
         waiting = {"image": iter(image_frames), "video": iter(video_frames)}
-        found: Any = offsets  # transformers declares another type than it returns
-        in_order = [next(waiting[place["type"]]) for sample in found for place in sample]
-        is_begun = "".join(samples[:1]).startswith(self.tokenizer.bos_token or "\0")  # by `<s>`
-        tokens = self.tokenizer(
-            texts, **{"add_special_tokens": not is_begun} | merged["text_kwargs"]
-        )
+        in_order = [next(waiting[place["type"]]) for sample in offsets for place in sample]
+        begins = "".join(samples[:1]).startswith(self.tokenizer.bos_token or "\0")
+        tokens = self.tokenizer(texts, **{"add_special_tokens": not begins} | merged["text_kwargs"])
         self._check_special_mm_tokens(texts, tokens, modalities=["image"])
         return dict(tokens), in_order
 
