@@ -157,6 +157,16 @@ def test_the_command_prints_the_answer(
     assert len(asked[0].frames) == 4
 
 
+def test_an_adapter_is_asked_on_the_base_that_is_named(
+    lost_adapter: Path, fast_vlm_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model", str(lost_adapter), "--max_new_tokens", "1", "Why?"]
+    with pytest.raises(CheckpointError, match="--base MODEL"):
+        run(parsed(*words))
+    run(parsed(*words, "--base", str(fast_vlm_folder)))
+    assert capsys.readouterr().out.strip()
+
+
 def test_the_command_reads_lines_without_a_question(
     fast_vlm_folder: Path,
     asked: list[Prompt],

@@ -11,7 +11,7 @@ import pytest
 
 from flipbook.apps.evaluate import add_arguments, base_of, report_folder, run
 from flipbook.data.generated.write import GeneratedData
-from flipbook.errors import ArgumentError, DataError
+from flipbook.errors import ArgumentError, CheckpointError, DataError
 
 
 def parsed(*words: str) -> argparse.Namespace:
@@ -68,6 +68,17 @@ def test_the_start_model_is_found_or_named(run_folder: Path, fast_vlm_folder: Pa
     assert base_of(str(run_folder), "tiny") == "tiny"
     assert base_of(str(run_folder), "none") is None
     assert base_of(str(fast_vlm_folder), None) is None
+
+
+def test_an_adapter_is_scored_on_the_base_that_is_named(
+    lost_adapter: Path, fast_vlm_folder: Path, generated: GeneratedData
+) -> None:
+    words = ["--model", str(lost_adapter), "--data_path", str(generated.test)]
+    with pytest.raises(CheckpointError, match="--base MODEL"):
+        run(parsed(*words, "--base", "none"))
+    run(parsed(*words, "--base", str(fast_vlm_folder)))
+    content = json.loads((lost_adapter / "evaluation" / "scores.json").read_text(encoding="utf-8"))
+    assert content["untuned"] == content["tuned"]  # an adapter that is new changes nothing
 
 
 def test_a_damaged_configuration_is_named(tmp_path: Path) -> None:

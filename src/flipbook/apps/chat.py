@@ -117,6 +117,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the words of `flipbook chat`."""
     parser.add_argument("question", nargs="?", help="What to ask; without one, lines are read.")
     parser.add_argument("--model", required=True, help="A run folder, a model, or 'tiny'.")
+    parser.add_argument("--base", help="The model under an adapter, where it has moved.")
     for flag, what in (("--video", "clip"), ("--image", "picture")):
         parser.add_argument(
             flag,
@@ -136,7 +137,7 @@ def run(args: argparse.Namespace) -> None:
     """Print the answer to the question, or to each line of standard input until it ends."""
     if args.max_new_tokens < 1:
         raise ArgumentError(f"--max_new_tokens is {args.max_new_tokens}: give 1 or more.")
-    checkpoint = open_model(args.model, dtype=DTYPES[args.dtype])
+    checkpoint = open_model(args.model, dtype=DTYPES[args.dtype], base=args.base)
     talk = Talk(checkpoint, media=args.media, max_new_tokens=args.max_new_tokens)
     if args.question is not None:
         print(talk.ask(args.question) or NO_ANSWER)

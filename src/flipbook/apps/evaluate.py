@@ -19,6 +19,7 @@ from flipbook.errors import ArgumentError
 from flipbook.evaluate.loading import DTYPES
 from flipbook.evaluate.report import PREDICTIONS_FILE, SCORES_FILE, print_report
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
+from flipbook.model.folders import find_folder, is_adapter
 
 NO_BASE = "none"
 
@@ -31,7 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--image_folder", help="Where media are; the records' own folder if none.")
     parser.add_argument(
-        "--base", help="The model before tuning; a run's own start if none, 'none' for no such row."
+        "--base",
+        help="The model before tuning, and so the one under an adapter; a run's own start if none, "
+        "'none' for no such row.",
     )
     parser.add_argument("--out", help="Folder of the report; MODEL/evaluation if none.")
     parser.add_argument("--batch_size", type=int, default=16, help="Prompts answered together.")
@@ -77,6 +80,7 @@ def run(args: argparse.Namespace) -> None:
             max_new_tokens=args.max_new_tokens,
             max_questions=args.max_questions,
             dtype=DTYPES[args.dtype],
+            adapter_base=adapter_base_of(args.model, args.base),
         ),
         data_files=args.data_path,
         provenance={"left_out": [str(error) for error in found.rejected]},
@@ -105,6 +109,17 @@ def base_of(model: str, base: str | None) -> str | None:
         ) from error
     start = config.get("model_name_or_path") if isinstance(config, dict) else None
     return start if isinstance(start, str) else None
+
+
+def adapter_base_of(model: str, base: str | None) -> str | None:
+    """Return the model under an adapter where it is named; an adapter alone needs none named.
+
+    Raises:
+        CheckpointError: there is no such model.
+    """
+    if base is None or base == NO_BASE:
+        return None
+    return base if is_adapter(find_folder(model)) else None
 
 
 def report_folder(model: str, out: str | None) -> Path:

@@ -15,17 +15,21 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 Source = str | Path | Checkpoint
 
 
-def open_model(source: Source, *, dtype: torch.dtype = torch.float32) -> Checkpoint:
+def open_model(
+    source: Source, *, dtype: torch.dtype = torch.float32, base: str | Path | None = None
+) -> Checkpoint:
     """Return the model behind a name, on the accelerator where there is one.
 
-    A model that is in memory is returned as it is, where it is.
+    A model that is in memory is returned as it is, where it is. `base` is the model under an
+    adapter, where it is no longer in its place.
 
     Raises:
         CheckpointError: it cannot be loaded.
+        ArgumentError: `base` is given for a whole model.
     """
     if isinstance(source, Checkpoint):
         return source
-    checkpoint = load_checkpoint(source, dtype=dtype)
+    checkpoint = load_checkpoint(source, dtype=dtype, base=base)
     device = torch.accelerator.current_accelerator(check_available=True)
     if device is not None:
         checkpoint.model.to(device)

@@ -50,13 +50,15 @@ class EvaluationSettings:
     """How answers are made.
 
     `max_questions` bounds the questions of each row, even over tasks; None takes all.
-    `dtype` is that of the weights of models that are loaded here.
+    `dtype` is that of the weights of models that are loaded here, and `adapter_base` the model
+    under a tuned adapter, where it is no longer in its place.
     """
 
     batch_size: int = 16
     max_new_tokens: int = 64
     max_questions: int | None = None
     dtype: torch.dtype = torch.float32
+    adapter_base: str | Path | None = None
     show_progress: bool = True
 
 
@@ -90,7 +92,8 @@ def evaluate_model(
         raise DataError("the records hold no question to evaluate on: add assistant turns to them.")
     jobs = [_Job("tuned", clips, ROW_OF_CONTROL)]
     jobs += [_Job("tuned, still images", stills, {"full": "still_images_after"})] if stills else []
-    first = _answer(tuned, jobs, clip_settings=clip_settings, settings=settings)
+    base = settings.adapter_base
+    first = _answer(tuned, jobs, base=base, clip_settings=clip_settings, settings=settings)
     predictions = first.predictions
     if untuned is not None:
         jobs = [_Job("untuned", clips, {"full": "untuned"})]
@@ -148,6 +151,7 @@ def _answer(
     source: Source,
     jobs: Sequence[_Job],
     *,
+    base: str | Path | None = None,
     clip_settings: ClipSettings | None,
     settings: EvaluationSettings,
 ) -> _Answers:
@@ -155,7 +159,7 @@ def _answer(
     gc.collect()
     if torch.accelerator.is_available():
         torch.accelerator.empty_cache()
-    checkpoint = open_model(source, dtype=settings.dtype)
+    checkpoint = open_model(source, dtype=settings.dtype, base=base)
     clip_settings = clip_settings or checkpoint.clip_settings
     predictions: dict[str, list[Prediction]] = {}
     for job in jobs:
