@@ -47,6 +47,13 @@ def test_features_equal_those_of_training(written: Path, num_frames: int) -> Non
     assert np.abs(theirs - ours.numpy()).max() < 1e-5 * float(ours.abs().max())
 
 
+def test_the_file_names_no_folder_of_this_machine(written: Path) -> None:
+    content = written.read_bytes()
+    for folder in (Path(torch.__file__).parents[1], Path(onnx.__file__).parents[2]):
+        assert str(folder).encode() not in content
+    assert b"stack_trace" not in content
+
+
 def test_the_file_tells_how_to_feed_it(written: Path) -> None:
     facts = _session(written).get_modelmeta().custom_metadata_map
     assert float(facts.pop("largest_difference")) < 1e-5

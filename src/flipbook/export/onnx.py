@@ -72,6 +72,7 @@ def write_onnx(folder: str | Path, checkpoint: Checkpoint) -> Path:
             verbose=False,
         )
     assert program is not None
+    _forget_origins(program.model)
     program.model.metadata_props.update(describe_input(checkpoint))
     program.save(str(path), external_data=False)
     difference = compare_onnx(path, module, example_images(checkpoint, NUM_COMPARED))
@@ -98,6 +99,18 @@ def compare_onnx(path: str | Path, module: nn.Module, images: Tensor) -> float:
     with torch.no_grad():
         ours = module(images)
     return float((theirs - ours).abs().max() / ours.abs().max())
+
+
+def _forget_origins(model: Any) -> None:
+    """Drop what the exporter notes of each node: among it, where the code lies on this machine."""
+    for graph in (model.graph, *model.functions.values()):
+        graph.metadata_props.clear()
+        for node in graph.all_nodes():
+            node.metadata_props.clear()
+            for value in node.outputs:
+                value.metadata_props.clear()
+        for value in (*graph.inputs, *getattr(graph, "initializers", {}).values()):
+            value.metadata_props.clear()
 
 
 @contextmanager
