@@ -180,6 +180,15 @@ def test_typed_special_tokens_stay_text(qwen_tokenizer: Any) -> None:
     assert supervised(encoded, qwen_tokenizer) == f"I said: {typed}<|im_end|><|im_end|><|im_end|>"
 
 
+def test_special_tokens_that_parts_make_together_are_compared_as_text(qwen_tokenizer: Any) -> None:
+    parts = ("Say <", "image>, <|im_", "end|>, ", "<|im_start", "|> and <", "|im_end|>")
+    turns = (Turn("user", (CLIP, *parts)), Turn("assistant", ("<|im_", "end|>", "No")))
+    encoded = encode(turns, qwen_tokenizer)
+    assert encoded.num_mismatched_tokens == 0
+    assert encoded.input_ids.tolist().count(IMAGE_ID) == 2 * TOKENS_PER_FRAME
+    assert supervised(encoded, qwen_tokenizer) == "<|im_end|>No<|im_end|>"
+
+
 def test_a_typed_image_stays_text_where_the_token_is_no_special_one() -> None:
     tokenizer = make_tokenizer(knows_image=False)
     tokenizer.add_tokens(["<image>"], special_tokens=False)

@@ -10,15 +10,15 @@ would join the line break of the template with those of the answer.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from flipbook.data.placeholders import IMAGE_TOKEN
+from flipbook.data.placeholders import IMAGE_TOKEN, Frame, text_of
 from flipbook.data.runs import Content, Script, pieces_of, text_of_script
 from flipbook.data.stretches import tokenize_texts
 from flipbook.data.template import special_pattern
@@ -101,11 +101,18 @@ def num_different(first: Sequence[int], second: Sequence[int]) -> int:
 
 
 def _without_typed_tokens(script: Script, pattern: re.Pattern[str]) -> Script:
-    contents: list[Content] = []
-    for content in script.contents:
-        contents.append(tuple(_spaced(part, pattern) for part in content))
-    unchanged = tuple(contents) == script.contents
-    return script if unchanged else script._replace(contents=tuple(contents))
+    whole = [tuple(_whole_texts(content)) for content in script.contents]
+    contents = [tuple(_spaced(part, pattern) for part in content) for content in whole]
+    return script if contents == whole else script._replace(contents=tuple(contents))
+
+
+def _whole_texts(content: Content) -> Iterator[str | Frame]:
+    """Return parts with neighbouring texts as one: "<" and "image>" are a token together."""
+    for is_text, parts in groupby(content, key=lambda part: isinstance(part, str)):
+        if is_text:
+            yield text_of(parts)
+        else:
+            yield from parts
 
 
 def _spaced(part: Any, pattern: re.Pattern[str]) -> Any:
