@@ -42,10 +42,9 @@ FULL_SIDE = 256
 def main() -> None:
     torch.set_num_threads(1)
     tiny = load_checkpoint("tiny")
-    half = load_checkpoint("tiny", dtype=torch.float16)
     full = Checkpoint(full_size(), tiny.tokenizer, ClipSettings(frame_size=FULL_SIDE))
     rows = []
-    for name, checkpoint in (("embedded", tiny), ("embedded, float16", half), ("full size", full)):
+    for name, checkpoint in (("embedded", tiny), ("full size", full)):
         rows += [*vision_rows(name, checkpoint)]
     rows += mlx_rows(tiny)
     for row in rows:

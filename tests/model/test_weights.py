@@ -248,3 +248,46 @@ def test_an_index_without_its_head_is_refused(sharded: Path) -> None:
     path.write_text(json.dumps({"weight_map": json.loads(path.read_text())["weight_map"]}))
     with pytest.raises(CheckpointError, match="the weights cannot be loaded"):
         load_checkpoint(sharded)
+
+
+def test_a_weight_beyond_float16_is_refused_where_it_would_become_infinite(tmp_path: Path) -> None:
+    checkpoint = make_checkpoint()
+    name, variance = next(
+        item for item in checkpoint.model.state_dict().items() if "running_var" in item[0]
+    )
+    variance[0] = 1e5
+    save_checkpoint(tmp_path, checkpoint)
+    with pytest.raises(CheckpointError, match=rf"ends at 65504, and 1 weights .*{name}"):
+        load_checkpoint(tmp_path, dtype=F16)
+    load_checkpoint(tmp_path, dtype=BF16)
+
+
+@pytest.mark.parametrize("field", [{"num_attention_heads": 0}, {"rope_theta": "1e6"}])
+def test_a_configuration_of_which_no_model_can_be_built_is_told(
+    tmp_path: Path, field: dict[str, object]
+) -> None:
+    folder = save_apple_checkpoint(tmp_path / "llava", make_checkpoint())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | field), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"no model can be built from config\.json"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"image_aspect_ratio": ["pad"]},
+        {"rope_scaling": "x"},
+        {"rope_parameters": [1]},
+        {"mm_vision_tower": "mobileclip_l_0"},
+        {"mm_vision_tower": "mobileclip_l_100"},
+    ],
+)
+def test_a_field_of_another_kind_is_told_by_its_name(
+    tmp_path: Path, field: dict[str, object]
+) -> None:
+    folder = save_apple_checkpoint(tmp_path / "llava", make_checkpoint())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | field), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=rf'config\.json: "{next(iter(field))}" is'):
+        load_checkpoint(folder)

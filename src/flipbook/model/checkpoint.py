@@ -41,7 +41,7 @@ from flipbook.model.licence import is_research_only, tell_licence
 from flipbook.model.processing import NO_MEAN, NO_STD, Triple, read_image_rule
 from flipbook.model.provenance import Provenance
 from flipbook.model.quantize import quantization_kwargs
-from flipbook.model.weights import build_model, read_tensors
+from flipbook.model.weights import build_model, read_tensors, refuse_overflow
 from flipbook.model.words import add_image_token, generation_config, load_tokenizer
 from flipbook.video.frames import PX_PER_TOKEN
 from flipbook.video.settings import ClipSettings
@@ -106,7 +106,7 @@ def load_checkpoint(
 
     Raises:
         CheckpointError: the folder is missing, incomplete, damaged, or no FastVLM; or the base of
-            an adapter is missing or another one.
+            an adapter is missing or another one; or a weight is too large for float16.
         ArgumentError: `quantize` is unknown, or bitsandbytes or a CUDA GPU is missing; or `base` is
             given for what is no adapter.
     """
@@ -123,6 +123,7 @@ def load_checkpoint(
         checkpoint = _load_model(folder, options)
         if checkpoint.research_only:
             tell_licence(str(name_or_path))
+    refuse_overflow(folder, checkpoint.model)
     checkpoint.provenance = Provenance.load(folder)
     checkpoint.source = source_of(name_or_path, folder)
     return checkpoint

@@ -27,6 +27,7 @@ from flipbook.model.folders import ADAPTER_FILE, ADAPTER_WEIGHTS
 from flipbook.model.weights import StoredTensor, header_of, refuse_differences
 
 HF_LAYOUT = "fast_vlm"
+_BUILD_ERRORS = (ArithmeticError, AttributeError, KeyError, RuntimeError, TypeError, ValueError)
 _COUNTER = "num_batches_tracked"  # of batch statistics, which no forward pass reads
 
 
@@ -123,7 +124,7 @@ def _refuse_misfit(folder: Path, config: FastVlmConfig, state: dict[str, Tensor]
     try:
         with torch.device("meta"):
             built: Any = FastVlmForConditionalGeneration(config)
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+    except _BUILD_ERRORS as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
             f"{folder}: no model can be built from config.json ({reason}). Copy or download the "

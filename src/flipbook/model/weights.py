@@ -243,6 +243,10 @@ def build_model(folder: Path, source: Path | None, model_kwargs: dict[str, Any])
         raise CheckpointError(
             f"{folder}: the weights cannot be loaded ({error}). Copy or download them again."
         ) from error
+    except (ArithmeticError, AttributeError, ImportError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder}: no model can be built from config.json ({error}). Copy it again."
+        ) from error
     mismatched = [
         f"{name} {list(got)} for {list(want)}" for name, got, want in report["mismatched_keys"]
     ]
@@ -260,6 +264,24 @@ def build_model(folder: Path, source: Path | None, model_kwargs: dict[str, Any])
             "differs from the embeddings. Set it to false if the two were trained apart."
         )
     return model
+
+
+def refuse_overflow(folder: Path, model: Any) -> None:
+    """Refuse a float16 model with a weight that was too large for it and became infinite.
+
+    Raises:
+        CheckpointError: there is such a weight; float16 ends at 65,504.
+    """
+    names = [
+        name
+        for name, tensor in model.state_dict().items()
+        if tensor.dtype == torch.float16 and not tensor.isfinite().all()
+    ]
+    if names:
+        raise CheckpointError(
+            f"{folder}: float16 ends at 65504, and {len(names)} weights are larger or no numbers: "
+            f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}. Use bfloat16 or float32."
+        )
 
 
 def refuse_differences(folder: Path, **names_by_kind: list[str]) -> None:

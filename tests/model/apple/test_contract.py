@@ -253,6 +253,8 @@ def test_the_name_of_the_folder_is_told(folder: Path, tmp_path: Path) -> None:
         "the folder is named 'mine'; give a name with llava in it, such as 'llava-mine'. "
         "Otherwise Apple's code loads a language model without eyes."
     )
+    (tmp_path / "llava-link").symlink_to(other)  # Apple's code goes by what it is given
+    assert name_fault(tmp_path / "llava-link") is name_fault(Path("llava/checkpoint-9")) is None
     assert name_fault(Path("LLaVA-Mistral")) == (
         "the folder is named 'LLaVA-Mistral'; give a name without 'mistral'. Otherwise Apple's "
         "code takes it for a model of that kind."

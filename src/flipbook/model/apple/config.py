@@ -83,17 +83,28 @@ def read_frame_rule(apple_config: Mapping[str, Any]) -> tuple[int, str]:
     """Side of a frame in px and aspect rule that `config.json` of Apple's layout names.
 
     Raises:
-        CheckpointError: the vision tower is not FastViTHD, or the aspect rule is unknown.
+        CheckpointError: the vision tower is not FastViTHD, or the aspect rule is unknown, or the
+            positions, which transformers reads before anyone can ask, are no object.
     """
+    for name in ("rope_parameters", "rope_scaling"):
+        if not isinstance(apple_config.get(name), dict | None):
+            raise CheckpointError(
+                f'config.json: "{name}" is {apple_config[name]!r} and no object. Copy it again.'
+            )
     name = str(apple_config.get("mm_vision_tower"))
     found = _TOWER_NAME.fullmatch(name)
-    if found is None:
+    if found is None and "vision_config" in apple_config:
+        raise CheckpointError(
+            'config.json: "vision_config" stands where Apple\'s layout names "mm_vision_tower". A '
+            "model exported for MLX is read by mlx-vlm alone: give the original."
+        )
+    if found is None or int(found[1]) % PX_PER_TOKEN or int(found[1]) == 0:
         raise CheckpointError(
             f'config.json: "mm_vision_tower" is {name!r}; FastVLM\'s is "mobileclip_l_1024" (the '
             "number is the side of a picture). This is some other LLaVA model: give a FastVLM."
         )
     ratio = apple_config.get("image_aspect_ratio")
-    if ratio not in _ASPECT_OF_RATIO:
+    if ratio not in list(_ASPECT_OF_RATIO):  # a list, for what has no hash
         raise CheckpointError(
             f'config.json: "image_aspect_ratio" is {ratio!r}, which flipbook cannot do; known are '
             '"pad" and "square". If the model was trained with one of them, correct the file.'

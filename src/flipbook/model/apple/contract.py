@@ -8,6 +8,7 @@ Apple's code does with them. To add a rule about config.json: a line in `rules.p
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def check_apple_folder(folder: Path) -> list[str]:
 
 def name_fault(folder: Path) -> str | None:
     """What Apple's code does amiss because of the folder's name, or None."""
-    name = folder.resolve().name
+    name = _name_for_apple(folder)
     if "llava" not in name.lower():
         return (
             f"the folder is named {name!r}; give a name with llava in it, such as "
@@ -59,6 +60,13 @@ def name_fault(folder: Path) -> str | None:
             "code takes it for a model of that kind."
         )
     return None
+
+
+def _name_for_apple(folder: Path) -> str:
+    """What Apple's code calls the model: the path as given, with no link in it followed."""
+    path = Path(os.path.abspath(folder))  # noqa: PTH100  (`resolve` would follow links)
+    within = path.name.startswith("checkpoint-")
+    return f"{path.parent.name}_{path.name}" if within else path.name
 
 
 def clip_tokens(settings: ClipSettings) -> int:
