@@ -448,6 +448,16 @@ def test_others_may_read_what_a_new_file_lets_them_read(
     assert ".mode" not in done.file_bytes
 
 
+def test_the_scores_of_an_evaluation_beside_a_model_are_told(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    first = export_model(run_folder, layout="hf", out=tmp_path / "first")
+    (first.folder / "evaluation").mkdir()
+    shutil.copy(run_folder / "scores.json", first.folder / "evaluation")
+    second = export_model(first.folder, layout="apple", out=tmp_path / "llava-second")
+    assert "| tuned | 0.750 | 8 |" in (second.folder / "README.md").read_text()
+
+
 def test_weights_of_apples_stay_research_only(apple_folder: Path, tmp_path: Path) -> None:
     done = export_model(apple_folder, layout="hf", out=tmp_path / "mine")
     assert "license: apple-amlr" in (done.folder / "README.md").read_text()

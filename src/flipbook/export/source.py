@@ -1,7 +1,7 @@
 """What of a run is exported: its whole model, or its adapter alone?
 
 run | folder | hub id, layout, merge_lora  ->  ExportSource
-run folder                                 ->  its scores, for the card
+run or model folder                        ->  its scores, for the card
 """
 
 from __future__ import annotations
@@ -121,15 +121,13 @@ def _run_of(folder: Path) -> Path | None:
     return folder.parent if is_part else None
 
 
-def read_scores(run_folder: Path | None) -> dict[str, Any] | None:
-    """Return the scores of a run, those of its training first; None where it has none.
+def read_scores(folder: Path) -> dict[str, Any] | None:
+    """Return the scores in a run or model, those of its training first; None where it has none.
 
     Raises:
         ArgumentError: the file is damaged.
     """
-    if run_folder is None:
-        return None
-    for path in (run_folder / SCORES_FILE, run_folder / EVALUATION_IN_RUN / SCORES_FILE):
+    for path in (folder / SCORES_FILE, folder / EVALUATION_IN_RUN / SCORES_FILE):
         if path.is_file():
             return _read(path)
     return None

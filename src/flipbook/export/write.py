@@ -75,7 +75,8 @@ def export_model(
     if fault:
         raise ArgumentError(f"--out {target}: {fault}")
     source = choose_source(model, layout=layout, merge_lora=merge_lora, base=base)
-    scores = read_scores(source.run_folder)
+    # `flipbook evaluate` reports inside of a model that lies in no run
+    scores = read_scores(source.run_folder or source.folder)
     name = card_name or target.name
     if source.is_adapter_alone:
         _refuse_options_of_adapter(options)

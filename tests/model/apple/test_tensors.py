@@ -51,6 +51,7 @@ def test_the_sizes_of_a_small_tower_are_read_from_its_tensors(apple_folder: Path
     [
         ({"mm_vision_tower": "openai/clip-vit-large-patch14-336"}, "some other LLaVA model"),
         ({"mm_vision_tower": None}, "\"mm_vision_tower\" is 'None'"),
+        ({"mm_vision_tower": None, "vision_config": {}}, "exported for MLX is read by mlx-vlm"),
         ({"image_aspect_ratio": "anyres"}, "'anyres', which flipbook cannot do"),
         ({"mm_projector_type": "linear"}, "FastVLM has 'mlp2x_gelu'"),
         ({"mm_use_im_start_end": True}, "FastVLM has False"),
