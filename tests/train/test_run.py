@@ -138,6 +138,9 @@ def test_lora_leaves_adapters_and_a_merged_model(tune: Tune, fast_vlm_folder: Pa
     assert {name for name in changed if "multi_modal_projector" in name}
     assert {name for name in changed if "q_proj" in name}
     assert not {name for name in changed if "vision_tower" in name or "embed_tokens" in name}
+    (result.run_folder / "new").touch()  # others may read the weights as they may any new file
+    names = ("new", "adapter/adapter_model.safetensors", "model/model.safetensors")
+    assert len({(result.run_folder / name).stat().st_mode for name in names}) == 1
 
 
 RELOAD = """

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from flipbook.model.describe import describe
 from flipbook.model.folders import ADAPTER_FILE, is_adapter, plain_name, read_json
 from flipbook.model.licence import APPLE_LICENCE, stated_licence
 from flipbook.model.provenance import Provenance
+from flipbook.model.saving import open_to_readers
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _staged(target: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
         staged.mkdir(parents=True)
         yield staged
-        _open_to_readers(staged)
+        open_to_readers(staged)
         if target.exists():
             target.rmdir()
         staged.rename(target)
@@ -136,17 +136,6 @@ def _staged(target: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
         if not is_done:
             _remove_empty(made)
-
-
-def _open_to_readers(folder: Path) -> None:
-    """Give every file the mode of a new one; safetensors lets only their owner read its files."""
-    probe = folder / ".mode"
-    probe.touch()
-    mode = stat.S_IMODE(probe.stat().st_mode)
-    probe.unlink()
-    for path in folder.rglob("*"):
-        if path.is_file():
-            path.chmod(mode)
 
 
 def _remove_empty(folders: list[Path]) -> None:

@@ -9,6 +9,7 @@ a fresh folder and renames it afterwards.
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from torch import Tensor
@@ -19,7 +20,7 @@ from flipbook.model.licence import CARD_FILE, RESEARCH_ONLY_CARD
 from flipbook.model.processing import save_processor
 from flipbook.model.words import generation_config
 
-__all__ = ["save_apple_checkpoint", "save_checkpoint", "save_side_files"]
+__all__ = ["open_to_readers", "save_apple_checkpoint", "save_checkpoint", "save_side_files"]
 
 
 def save_checkpoint(
@@ -61,3 +62,14 @@ def save_side_files(folder: Path, checkpoint: Checkpoint) -> None:
         checkpoint.provenance.save(folder)
     if checkpoint.research_only:
         (folder / CARD_FILE).write_text(RESEARCH_ONLY_CARD, encoding="utf-8")
+
+
+def open_to_readers(folder: Path) -> None:
+    """Give every file the mode of a new one; safetensors lets only their owner read its files."""
+    probe = folder / ".mode"
+    probe.touch()
+    mode = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)

@@ -20,7 +20,7 @@ from flipbook.model.adapters.saving import save_adapter
 from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
-from flipbook.model.saving import save_checkpoint
+from flipbook.model.saving import open_to_readers, save_checkpoint
 from flipbook.train.arguments import Arguments
 from flipbook.train.trainer import FlipbookTrainer
 
@@ -74,6 +74,7 @@ def _write_whole(folder: Path, write: Callable[[Path], object]) -> None:
     staged = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(staged, ignore_errors=True)
     write(staged)
+    open_to_readers(staged)
     shutil.rmtree(folder, ignore_errors=True)
     staged.rename(folder)
 

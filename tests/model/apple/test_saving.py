@@ -170,3 +170,14 @@ def test_a_tower_that_apples_code_cannot_build_is_told(
         save_apple_checkpoint(tmp_path / "llava", make_checkpoint())
     assert "so only flipbook reads this folder" in caplog.text
     assert str(tmp_path) not in caplog.text  # an export writes it under another name first
+
+
+def test_weights_beyond_float16_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    checkpoint = make_checkpoint()
+    with caplog.at_level(logging.WARNING, logger="flipbook"):
+        save_apple_checkpoint(tmp_path / "llava", checkpoint)
+        assert "65504" not in caplog.text
+        checkpoint.model.lm_head.weight.data[0, 0] = 70_000
+        save_apple_checkpoint(tmp_path / "llava", checkpoint)
+    assert "larger than 65504 (model.embed_tokens.weight" in caplog.text
+    assert "float16, where they become infinite" in caplog.text

@@ -14,6 +14,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import torch
 from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import save_file
 from torch import Tensor
@@ -65,6 +66,7 @@ def save_apple_checkpoint(
         )
     tensors = to_apple_state(model.state_dict())
     config = write_config(model.config, frame_size=settings.frame_size, aspect=settings.aspect)
+    _warn_of_large(tensors)
     config["eos_token_id"] = tokenizer.eos_token_id  # Apple's code stops at it and knows no other
     config["tokenizer_model_max_length"] = _max_tokens(checkpoint)
     config["torch_dtype"] = str(model.dtype).removeprefix("torch.")
@@ -80,6 +82,19 @@ def save_apple_checkpoint(
         checkpoint.provenance.save(folder)
     _hold_to_contract(folder)
     return folder
+
+
+def _warn_of_large(tensors: dict[str, Tensor]) -> None:
+    """Tell of weights that become infinite where Apple's code loads all of them as float16."""
+    largest = torch.finfo(torch.float16).max
+    names = [name for name, tensor in tensors.items() if bool((tensor.abs() > largest).any())]
+    if names:
+        _logger.warning(
+            "%d weights are larger than 65504 (%s), and Apple's code loads float16, where they "
+            "become infinite: load the folder in another precision there.",
+            len(names),
+            ", ".join(names[:3]),
+        )
 
 
 def _hold_to_contract(folder: Path) -> None:
