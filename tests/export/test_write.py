@@ -480,3 +480,9 @@ def test_the_card_bears_the_name_that_is_given(fast_vlm_folder: Path, tmp_path: 
     card = (done.folder / "README.md").read_text()
     assert "# laps" in card
     assert 'from_pretrained("someone/laps")' in card
+
+
+@pytest.mark.parametrize("out", ["", "  "])
+def test_a_folder_without_a_name_is_refused(out: str) -> None:
+    with pytest.raises(ArgumentError, match="--out is empty. Give the folder to make"):
+        export_model("tiny", layout="hf", out=out)

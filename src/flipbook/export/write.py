@@ -105,6 +105,8 @@ def _refuse_options_of_adapter(options: ExportOptions) -> None:
 
 
 def _free_folder(out: str | Path) -> Path:
+    if not str(out).strip():
+        raise ArgumentError("--out is empty. Give the folder to make.")
     target = Path(out).expanduser().absolute()
     try:
         taken = target.exists() and (not target.is_dir() or any(target.iterdir()))
