@@ -486,3 +486,13 @@ def test_the_card_bears_the_name_that_is_given(fast_vlm_folder: Path, tmp_path: 
 def test_a_folder_without_a_name_is_refused(out: str) -> None:
     with pytest.raises(ArgumentError, match="--out is empty. Give the folder to make"):
         export_model("tiny", layout="hf", out=out)
+
+
+def test_the_card_tells_what_apples_code_cannot_build(
+    fast_vlm_folder: Path, tmp_path: Path
+) -> None:
+    said = "Not yet with Apple's code: the tower is [16, 32, 32, 32, 64] wide"
+    for layout, is_told in (("apple", True), ("hf", False)):
+        folder = tmp_path / f"llava-{layout}"
+        export_model(fast_vlm_folder, layout=layout, out=folder)
+        assert (said in (folder / "README.md").read_text()) is is_told

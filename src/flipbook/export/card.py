@@ -47,6 +47,7 @@ class CardFacts:
         source: what was exported, without the folders of this machine.
         licence: as the hub calls it, or None where nothing states one.
         scores: content of a run's `scores.json`, or None.
+        limits: what keeps Apple's code from reading the folder, in sentences.
     """
 
     home: str
@@ -57,6 +58,7 @@ class CardFacts:
     licence: str | None
     provenance: Provenance | None
     scores: Mapping[str, Any] | None
+    limits: tuple[str, ...] = ()
 
     @property
     def base(self) -> str:
@@ -200,6 +202,8 @@ def _task_row(task: str, rows: list[str], scores: Mapping[str, Any]) -> tuple[st
 
 def _uses(facts: CardFacts) -> list[str]:
     lines = ["## How to use it"]
+    for limit in facts.limits:
+        lines += ["", f"Not yet with Apple's code: {limit}"]
     side = facts.settings.frame_size if facts.settings else DEFAULT_FRAME_SIZE
     for use in uses_of(facts.home, name=facts.name, side=side):
         lines += ["", use.about, "", f"```{use.language}", use.code, "```"]

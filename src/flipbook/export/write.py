@@ -7,6 +7,7 @@ A run with LoRA goes to `hf` as its adapter alone, or with `merge_lora` everywhe
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from flipbook.export.homes import DTYPES, STORED, ExportOptions, find_home
 from flipbook.export.source import ExportSource, choose_source, read_scores
 from flipbook.export.usage import ADAPTER
 from flipbook.model.adapters.trained_on import AdapterBase
-from flipbook.model.apple.contract import name_fault
+from flipbook.model.apple.contract import limits, name_fault
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.describe import describe
 from flipbook.model.folders import ADAPTER_FILE, is_adapter, plain_name, read_json
@@ -91,7 +92,8 @@ def export_model(
         home.write(staged, checkpoint, options)
         if checkpoint.provenance is not None:
             checkpoint.provenance.save(staged)
-        write_card(staged, facts)
+        found = tuple(limits(staged)) if layout == "apple" else ()
+        write_card(staged, dataclasses.replace(facts, limits=found))
     return _exported(target, layout)
 
 
