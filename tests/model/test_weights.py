@@ -262,13 +262,18 @@ def test_a_weight_beyond_float16_is_refused_where_it_would_become_infinite(tmp_p
     load_checkpoint(tmp_path, dtype=BF16)
 
 
+def _apple_folder_with(tmp_path: Path, field: dict[str, object]) -> Path:
+    folder = save_apple_checkpoint(tmp_path / "llava", make_checkpoint())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | field), encoding="utf-8")
+    return folder
+
+
 @pytest.mark.parametrize("field", [{"num_attention_heads": 0}, {"rope_theta": "1e6"}])
 def test_a_configuration_of_which_no_model_can_be_built_is_told(
     tmp_path: Path, field: dict[str, object]
 ) -> None:
-    folder = save_apple_checkpoint(tmp_path / "llava", make_checkpoint())
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    (folder / "config.json").write_text(json.dumps(config | field), encoding="utf-8")
+    folder = _apple_folder_with(tmp_path, field)
     with pytest.raises(CheckpointError, match=r"no model can be built from config\.json"):
         load_checkpoint(folder)
 
@@ -286,8 +291,6 @@ def test_a_configuration_of_which_no_model_can_be_built_is_told(
 def test_a_field_of_another_kind_is_told_by_its_name(
     tmp_path: Path, field: dict[str, object]
 ) -> None:
-    folder = save_apple_checkpoint(tmp_path / "llava", make_checkpoint())
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    (folder / "config.json").write_text(json.dumps(config | field), encoding="utf-8")
+    folder = _apple_folder_with(tmp_path, field)
     with pytest.raises(CheckpointError, match=rf'config\.json: "{next(iter(field))}" is'):
         load_checkpoint(folder)

@@ -9,13 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-# `qwen_2` of the FastVLM code: ChatML with a default system turn; a picture is `<image>\n`.
-FASTVLM_CHAT_TEMPLATE = """\
-{%- for message in messages -%}
-{%- if loop.first and message['role'] != 'system' -%}
-{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}
-{%- endif -%}
-{{- '<|im_start|>' + message['role'] + '\\n' -}}
+# What a turn says and shows, the same in every manner of speaking.
+_CONTENT = """\
 {%- if message['content'] is string -%}
 {{- message['content'] -}}
 {%- else -%}
@@ -29,16 +24,31 @@ FASTVLM_CHAT_TEMPLATE = """\
 {%- endif -%}
 {%- endfor -%}
 {%- endif -%}
+"""
+
+# `qwen_2` of the FastVLM code: ChatML with a default system turn; a picture is `<image>\n`.
+FASTVLM_CHAT_TEMPLATE = (
+    """\
+{%- for message in messages -%}
+{%- if loop.first and message['role'] != 'system' -%}
+{{- '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' -}}
+{%- endif -%}
+{{- '<|im_start|>' + message['role'] + '\\n' -}}
+"""
+    + _CONTENT
+    + """\
 {{- '<|im_end|>\\n' -}}
 {%- endfor -%}
 {%- if add_generation_prompt -%}
 {{- '<|im_start|>assistant\\n' -}}
 {%- endif -%}
 """
+)
 
 # `v1` of LLaVA's code, as Vicuna speaks. LLaVA's tokenizer puts `<s>` first; here the template
 # does. The space before an answer belongs to the answer: the prompt ends with `ASSISTANT:`.
-V1_CHAT_TEMPLATE = """\
+V1_CHAT_TEMPLATE = (
+    """\
 {{- '<s>' -}}
 {%- for message in messages -%}
 {%- if loop.first and message['role'] != 'system' -%}
@@ -50,25 +60,16 @@ V1_CHAT_TEMPLATE = """\
 {%- elif message['role'] == 'assistant' -%}
 {{- 'ASSISTANT: ' -}}
 {%- endif -%}
-{%- if message['content'] is string -%}
-{{- message['content'] -}}
-{%- else -%}
-{%- for part in message['content'] -%}
-{%- if part['type'] == 'text' -%}
-{{- part['text'] -}}
-{%- elif part['type'] == 'image' -%}
-{{- '<image>\\n' -}}
-{%- else -%}
-{{- raise_exception('a ' + part['type'] + ' has no place here: give one image per frame') -}}
-{%- endif -%}
-{%- endfor -%}
-{%- endif -%}
+"""
+    + _CONTENT
+    + """\
 {{- '</s>' if message['role'] == 'assistant' else ' ' -}}
 {%- endfor -%}
 {%- if add_generation_prompt -%}
 {{- 'ASSISTANT:' -}}
 {%- endif -%}
 """
+)
 
 
 class KnownTemplate(NamedTuple):

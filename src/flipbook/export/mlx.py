@@ -17,9 +17,10 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from flipbook.errors import ArgumentError, CheckpointError
+from flipbook.errors import ArgumentError
 from flipbook.export.vision import need_package
 from flipbook.model.apple.names import to_apple_name
+from flipbook.model.apple.tensors import rename_all
 from flipbook.model.checkpoint import Checkpoint
 
 APPLE_PLACEHOLDER = -200  # the id at which mlx-vlm puts a picture's features
@@ -109,17 +110,13 @@ def mlx_tensors(state: dict[str, Tensor], *, tied: bool, tower_width: int) -> di
     Raises:
         CheckpointError: a tensor has no name there.
     """
-    renamed = {name: _mlx_name(name) for name in state}
-    unknown = sorted(name for name, new in renamed.items() if new is None)
-    if unknown:
-        raise CheckpointError(
-            f"these tensors have no name in mlx-vlm: {', '.join(unknown[:5])}. Merge adapters into "
-            "the model first, and export weights that are not quantised."
-        )
-    tensors = {str(renamed[name]): tensor.detach().cpu() for name, tensor in state.items()}
+    tensors = rename_all(state, _mlx_name, layout="mlx-vlm")
     if tied:
         tensors.pop("language_model.lm_head.weight", None)
-    tensors = {name: _channels_last(name, tensor).contiguous() for name, tensor in tensors.items()}
+    tensors = {
+        name: _channels_last(name, tensor.detach().cpu()).contiguous()
+        for name, tensor in tensors.items()
+    }
     reference = tensors["mm_projector.0.weight"]
     tensors["vision_tower.vision_model.head.proj"] = reference.new_zeros(tower_width, HEAD_WIDTH)
     return {name: tensor for name, tensor in tensors.items() if "num_batches_tracked" not in name}

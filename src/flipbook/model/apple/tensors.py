@@ -11,6 +11,8 @@ no part of FastVLM reads.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -93,15 +95,31 @@ def to_apple_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: a tensor has no name in Apple's layout.
     """
-    renamed = {name: to_apple_name(name) for name in state}
-    unknown = sorted(name for name, new in renamed.items() if new is None)
-    if unknown:
-        raise CheckpointError(
-            f"these tensors have no name in Apple's layout: {', '.join(unknown[:5])}. Merge "
-            "adapters into the model first."
-        )
-    tensors = {str(renamed[name]): tensor for name, tensor in state.items()}
+    tensors = rename_all(state, to_apple_name, layout="Apple's layout")
     tensors.setdefault(HEAD, state[EMBEDDINGS])
     last = state[f"{TOWER}final_conv.reparam_conv.weight"]
     width = last.shape[0]
     return {**tensors, CONSTANT_TENSOR: torch.zeros(width, width // 4, dtype=last.dtype)}
+
+
+def rename_all(
+    state: dict[str, Tensor], name_of: Callable[[str], str | None], *, layout: str
+) -> dict[str, Tensor]:
+    """Tensors under the names that `name_of` gives them, the same memory.
+
+    Args:
+        state: in the `fast_vlm` layout.
+        name_of: a tensor's name in the other layout, or None where it has none there.
+        layout: what the other is called in an error.
+
+    Raises:
+        CheckpointError: a tensor has no name in the other layout.
+    """
+    renamed = {name: name_of(name) for name in state}
+    unknown = sorted(name for name, new in renamed.items() if new is None)
+    if unknown:
+        raise CheckpointError(
+            f"these tensors have no name in {layout}: {', '.join(unknown[:5])}. Merge adapters "
+            "into the model first, and export weights that are not quantised."
+        )
+    return {str(renamed[name]): tensor for name, tensor in state.items()}
