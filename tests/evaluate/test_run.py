@@ -19,10 +19,10 @@ from flipbook.evaluate.report import ROWS
 from flipbook.evaluate.run import (
     EvaluationSettings,
     evaluate_model,
-    file_sha256,
     split_still_images,
 )
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
+from flipbook.train.record import file_sha256
 
 QUICK = EvaluationSettings(max_new_tokens=1, max_questions=3, show_progress=False)
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flipbook.errors import CheckpointError
+from flipbook.model.checkpoint import load_checkpoint
+from flipbook.model.describe import describe
 from flipbook.model.processing import ImageRule, read_image_rule
+from flipbook.model.processor.folder import read_media_rule
 
 COMMUNITY = {  # as the community's conversion has it
     "crop_size": {"height": 1024, "width": 1024},
@@ -60,3 +64,16 @@ def test_a_size_that_is_no_square_is_refused(tmp_path: Path) -> None:
 def test_a_mean_that_is_no_triple_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="should be three numbers"):
         read(tmp_path, size=512, image_mean=[0.5])
+
+
+def test_a_side_told_by_the_configuration_alone_is_the_same_for_all(
+    fast_vlm_folder: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bare"
+    shutil.copytree(fast_vlm_folder, folder)
+    for name in ("flipbook.json", "processor_config.json", "video_preprocessor_config.json"):
+        (folder / name).unlink()
+    described = describe(folder).settings
+    assert described is not None
+    sides = {load_checkpoint(folder).frame_size, described.frame_size}
+    assert sides | {read_media_rule(folder).settings.frame_size} == {128}

@@ -9,7 +9,6 @@ trained to see them.
 from __future__ import annotations
 
 import gc
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -33,7 +32,7 @@ from flipbook.evaluate.scoring import (
     predict_controls,
     questions_of,
 )
-from flipbook.train.record import environment
+from flipbook.train.record import environment, file_sha256
 from flipbook.video.settings import ClipSettings
 
 ROW_OF_CONTROL = {
@@ -123,12 +122,6 @@ def split_still_images(
         return records, ()
     stills = tuple(record for record in records if _shows_stills_alone(record))
     return tuple(record for record in records if not _shows_stills_alone(record)), stills
-
-
-def file_sha256(path: str | Path) -> str:
-    """Return the SHA-256 of a file, as hexadecimal digits."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)

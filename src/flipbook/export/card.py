@@ -19,8 +19,8 @@ import yaml
 from flipbook.evaluate.metrics import MEAN
 from flipbook.evaluate.report import ROWS
 from flipbook.export.usage import ADAPTER, uses_of
-from flipbook.model.checkpoint import DEFAULT_FRAME_SIZE
 from flipbook.model.licence import OUR_TAG, RESEARCH_ONLY_NOTICE
+from flipbook.model.processing import DEFAULT_FRAME_SIZE
 from flipbook.model.provenance import Provenance
 from flipbook.video.settings import ClipSettings
 

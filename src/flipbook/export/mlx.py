@@ -9,7 +9,6 @@ the same folder and puts them in their places.
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from flipbook.export.vision import need_package
 from flipbook.model.apple.names import to_apple_name
 from flipbook.model.apple.tensors import rename_all
 from flipbook.model.checkpoint import Checkpoint
+from flipbook.model.folders import write_json
 
 APPLE_PLACEHOLDER = -200  # the id at which mlx-vlm puts a picture's features
 HEAD_WIDTH = 768  # of the constant projection that mlx-vlm expects and FastVLM never uses
@@ -53,8 +53,8 @@ def write_mlx(folder: str | Path, checkpoint: Checkpoint) -> Path:
     )
     save_file(tensors, folder / "model.safetensors", metadata={"format": "mlx"})
     tokenizer.save_pretrained(folder)
-    _write_json(folder / "config.json", mlx_config(checkpoint))
-    _write_json(folder / "preprocessor_config.json", _image_rule(checkpoint))
+    write_json(folder / "config.json", mlx_config(checkpoint))
+    write_json(folder / "preprocessor_config.json", _image_rule(checkpoint))
     checkpoint.clip_settings.save(folder)
     return folder
 
@@ -158,7 +158,3 @@ def _image_rule(checkpoint: Checkpoint) -> dict[str, Any]:
         "image_std": list(checkpoint.image_std),
         "resample": 3,  # bicubic, in Pillow's numbering
     }
-
-
-def _write_json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -8,7 +8,6 @@ A run with LoRA goes to `hf` as its adapter alone, or with `merge_lora` everywhe
 from __future__ import annotations
 
 import dataclasses
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.apple.contract import limits, name_fault
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.describe import describe
-from flipbook.model.folders import ADAPTER_FILE, is_adapter, plain_name, read_json
+from flipbook.model.folders import ADAPTER_FILE, is_adapter, plain_name, read_json, write_json
 from flipbook.model.licence import APPLE_LICENCE, stated_licence
 from flipbook.model.provenance import Provenance
 from flipbook.model.saving import open_to_readers
@@ -182,8 +181,7 @@ def _copy_adapter(folder: Path, staged: Path) -> None:
             shutil.copyfile(path, staged / path.name)
     config = read_json(staged / ADAPTER_FILE)
     config["base_model_name_or_path"] = _base_of_adapter(folder)
-    text = json.dumps(config, ensure_ascii=False, indent=2)
-    (staged / ADAPTER_FILE).write_text(text + "\n", encoding="utf-8")
+    write_json(staged / ADAPTER_FILE, config)
 
 
 def _base_of_adapter(folder: Path) -> str:

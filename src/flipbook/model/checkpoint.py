@@ -13,7 +13,6 @@ To add a layout: a function that reads a folder, and a line in `LAYOUTS`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,16 +37,19 @@ from flipbook.model.folders import (
 )
 from flipbook.model.headers import check_image_token, telling_config_faults, text_model_type
 from flipbook.model.licence import is_research_only, tell_licence
-from flipbook.model.processing import NO_MEAN, NO_STD, Triple, read_image_rule
+from flipbook.model.processing import (
+    DEFAULT_FRAME_SIZE,
+    NO_MEAN,
+    NO_STD,
+    Triple,
+    read_image_rule,
+    read_square,
+)
 from flipbook.model.provenance import Provenance
 from flipbook.model.quantize import quantization_kwargs
 from flipbook.model.weights import build_model, read_tensors, refuse_overflow
 from flipbook.model.words import add_image_token, generation_config, load_tokenizer
-from flipbook.video.frames import PX_PER_TOKEN
 from flipbook.video.settings import ClipSettings
-
-DEFAULT_FRAME_SIZE = 1024  # the side FastVLM was trained at
-MEANINGLESS_SEQ_LENGTH = 576  # the default of FastVlmConfig, which is true of no FastVLM
 
 
 @dataclass
@@ -217,6 +219,7 @@ def _read_fast_vlm(
     tokenizer = load_tokenizer(folder, family)
     check_image_token(folder, tokenizer, image_token_id=model.config.image_token_id)
     rule = read_image_rule(folder)
+    frame_size, aspect = read_square(folder, config)
     return Checkpoint(
         model=model,
         tokenizer=tokenizer,
@@ -224,15 +227,15 @@ def _read_fast_vlm(
         image_mean=rule.mean,
         image_std=rule.std,
         layout="fast_vlm",
-        frame_size=rule.frame_size or _side_of(model.config),
-        aspect=rule.aspect or "pad",
+        frame_size=frame_size,
+        aspect=aspect,
         research_only=is_research_only(folder, config),
     )
 
 
 def _read_llava(folder: Path, config: dict[str, Any], model_kwargs: dict[str, Any]) -> Checkpoint:
     """Checkpoint in Apple's layout, renamed; `<image>` becomes a word where it was none."""
-    frame_size, aspect = apple_config.read_frame_rule(config)
+    frame_size, aspect = read_square(folder, config)
     family = FAMILIES[config["model_type"]]
     tokenizer = load_tokenizer(folder, family, splits_at_images=True)
     image_token_id = add_image_token(tokenizer)
@@ -280,11 +283,3 @@ def layout_of(config: dict[str, Any], folder: Path) -> str:
         f"{did_you_mean(model_type, LAYOUTS)} Give a checkpoint of one of these: "
         f"{', '.join(LAYOUTS)}."
     )
-
-
-def _side_of(config: Any) -> int:
-    """Side in px that `image_seq_length` stands for, where it stands for one."""
-    tokens_per_side = math.isqrt(config.image_seq_length)
-    if config.image_seq_length == MEANINGLESS_SEQ_LENGTH or tokens_per_side == 0:
-        return DEFAULT_FRAME_SIZE
-    return tokens_per_side * PX_PER_TOKEN

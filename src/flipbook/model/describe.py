@@ -20,10 +20,9 @@ from transformers import FastVlmConfig
 from flipbook.data.template import choose_template, render
 from flipbook.data.turns import Role
 from flipbook.model.adapters.trained_on import AdapterBase
-from flipbook.model.apple.config import read_frame_rule
 from flipbook.model.apple.contract import check_apple_folder
 from flipbook.model.apple.names import EMBEDDINGS
-from flipbook.model.checkpoint import DEFAULT_FRAME_SIZE, layout_of
+from flipbook.model.checkpoint import layout_of
 from flipbook.model.families import FAMILIES, Family, family_of
 from flipbook.model.folders import (
     ADAPTER_FILE,
@@ -45,7 +44,7 @@ from flipbook.model.headers import (
 )
 from flipbook.model.hub import fetch_facts
 from flipbook.model.licence import is_research_only, stated_licence
-from flipbook.model.processing import read_image_rule
+from flipbook.model.processing import read_square
 from flipbook.model.provenance import Provenance
 from flipbook.model.tuning import PARTS, part_of
 from flipbook.model.weights import StoredTensor, stored_tensors
@@ -157,7 +156,7 @@ def _describe_model(source: _Source) -> Description:
         check_image_token(folder, tokenizer, image_token_id=image_token_id)
     translated, state = fit_headers(folder, config, source.tensors, image_token_id=image_token_id)
     text: Any = translated.text_config
-    settings, is_saved = _settings(folder, config, layout)
+    settings, is_saved = _settings(folder, config)
     template_name, prompt = _prompt(tokenizer, settings, family)
     beside = folder.parent / ADAPTER_IN_RUN
     is_in_run = folder.name == MODEL_IN_RUN and is_adapter(beside)
@@ -214,15 +213,12 @@ def _describe_adapter(source: _Source) -> Description:
     )
 
 
-def _settings(folder: Path, config: dict[str, Any], layout: str) -> tuple[ClipSettings, bool]:
+def _settings(folder: Path, config: dict[str, Any]) -> tuple[ClipSettings, bool]:
     """Settings that the folder saved, or else those that its other files stand for."""
     saved = ClipSettings.load(folder)
     if saved is not None:
         return saved, True
-    rule = read_image_rule(folder)
-    side, aspect = rule.frame_size or DEFAULT_FRAME_SIZE, rule.aspect or "pad"
-    if layout in FAMILIES:
-        side, aspect = read_frame_rule(config)
+    side, aspect = read_square(folder, config)
     return ClipSettings(frame_size=side, aspect=aspect), False
 
 

@@ -150,6 +150,11 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def write_json(path: Path, content: Any) -> None:
+    """Write content as JSON that a person can read, in UTF-8."""
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
 def find_weight_files(folder: Path) -> list[Path]:
     """Weight files of a checkpoint, safetensors before `.bin`, all shards of an index.
 

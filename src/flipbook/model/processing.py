@@ -10,6 +10,8 @@ The rule is read so that training feeds the tower what it was made for, and writ
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,14 @@ from transformers import LlavaImageProcessorPil, LlavaProcessor, PreTrainedToken
 from flipbook.data.system_prompt import refusing_clips, with_system_prompt
 from flipbook.data.template import choose_template
 from flipbook.errors import CheckpointError
+from flipbook.model.apple.config import read_frame_rule
+from flipbook.model.families import FAMILIES
 from flipbook.model.folders import read_json
 from flipbook.video.frames import PX_PER_TOKEN
 from flipbook.video.settings import ClipSettings
 
+DEFAULT_FRAME_SIZE = 1024  # the side FastVLM was trained at
+MEANINGLESS_SEQ_LENGTH = 576  # the default of FastVlmConfig, which is true of no FastVLM
 NO_MEAN = (0.0, 0.0, 0.0)  # FastVLM is fed plain [0, 1] pixels: its processor has mean 0, std 1
 NO_STD = (1.0, 1.0, 1.0)
 VIDEO_PROCESSOR_FILE = "video_preprocessor_config.json"
@@ -57,6 +63,31 @@ def read_image_rule(folder: Path) -> ImageRule:
         if isinstance(rule, dict):
             return _parse(rule, path)
     return ImageRule()
+
+
+def read_square(folder: Path, config: Mapping[str, Any]) -> tuple[int, str]:
+    """Side in px and aspect of a picture that a folder without clip settings stands for.
+
+    Args:
+        folder: of a checkpoint, in either layout.
+        config: its config.json.
+
+    Raises:
+        CheckpointError: a file names a side that is no square, or a rule that FastVLM has not.
+    """
+    if config.get("model_type") in FAMILIES:
+        return read_frame_rule(config)
+    rule = read_image_rule(folder)
+    return rule.frame_size or _side_of(config), rule.aspect or "pad"
+
+
+def _side_of(config: Mapping[str, Any]) -> int:
+    """Side in px that `image_seq_length` stands for, where it stands for one."""
+    num_tokens = config.get("image_seq_length", MEANINGLESS_SEQ_LENGTH)
+    tokens_per_side = math.isqrt(num_tokens)
+    if num_tokens == MEANINGLESS_SEQ_LENGTH or tokens_per_side == 0:
+        return DEFAULT_FRAME_SIZE
+    return tokens_per_side * PX_PER_TOKEN
 
 
 def _parse(content: dict[str, Any], path: Path) -> ImageRule:

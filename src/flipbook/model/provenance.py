@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flipbook.errors import CheckpointError, did_you_mean
+from flipbook.model.folders import write_json
 
 PROVENANCE_FILE = "provenance.json"
 FORMAT_VERSION = 1
@@ -46,7 +47,7 @@ class Provenance:
         """Path of the `provenance.json` written into `folder`."""
         path = Path(folder) / PROVENANCE_FILE
         content = {"format": FORMAT_VERSION, **asdict(self)}
-        path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        write_json(path, content)
         return path
 
     @classmethod

@@ -9,7 +9,6 @@ It goes with the model wherever that is copied, so it names no folder of this ma
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,18 @@ from flipbook.data.records import count_records
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.folders import plain_name
 from flipbook.model.provenance import Provenance
-from flipbook.model.tuning import part_sizes
+from flipbook.model.tuning import LoraSettings, part_sizes
 from flipbook.train.arguments import Arguments
-from flipbook.train.record import environment
+from flipbook.train.record import environment, file_sha256
 
 
 def describe_run(
-    arguments: Arguments, *, checkpoint: Checkpoint, model: nn.Module, data: DataModule
+    arguments: Arguments,
+    *,
+    checkpoint: Checkpoint,
+    model: nn.Module,
+    data: DataModule,
+    lora: LoraSettings | None,
 ) -> Provenance:
     """Provenance of a run that is about to begin.
 
@@ -35,13 +39,10 @@ def describe_run(
         checkpoint: what is tuned.
         model: the same with its trainable weights chosen, not yet spread over processes.
         data: whose records are counted.
+        lora: the adapters, where the language model learns through some.
     """
     sizes = {size.part: size.num_trainable for size in part_sizes(model) if size.num_trainable}
-    words, validation = arguments.model, arguments.data.validation_data_path
-    lora = None
-    if words.lora_r > 0:
-        alpha = 2.0 * words.lora_r if words.lora_alpha is None else words.lora_alpha
-        lora = {"rank": float(words.lora_r), "alpha": alpha, "dropout": words.lora_dropout}
+    validation = arguments.data.validation_data_path
     files = [_describe_file(path, split="train") for path in arguments.data.data_path]
     files += [_describe_file(validation, split="validation")] if validation else []
     dataset = data["train_dataset"]
@@ -51,7 +52,7 @@ def describe_run(
         base=plain_name(checkpoint.source),
         base_layout=checkpoint.layout,
         trained=sizes,
-        lora=lora,
+        lora=None if lora is None else dataclasses.asdict(lora) | {"rank": float(lora.rank)},
         data=files,
         recipe=_recipe(arguments, parts=list(sizes)) | found,
         versions=environment()["versions"],
@@ -72,13 +73,10 @@ def after_training(provenance: Provenance, state: Any) -> Provenance:
 
 
 def _describe_file(path: str, *, split: str) -> dict[str, Any]:
-    with Path(path).open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    num_records = count_records(path)
     return {
         "file": Path(path).name,
-        "sha256": sha256,
-        "num_records": num_records,
+        "sha256": file_sha256(path),
+        "num_records": count_records(path),
         "split": split,
     }
 

@@ -6,6 +6,7 @@ Arguments -> config.yaml (gives the run again)    installed packages -> environm
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import platform
 from importlib import metadata
@@ -75,6 +76,12 @@ def environment() -> dict[str, Any]:
         "gpus": gpus,
         "versions": versions,
     }
+
+
+def file_sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file, as hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -25,7 +25,7 @@ from flipbook.model.adapters.trained_on import AdapterBase, describe_base
 from flipbook.model.checkpoint import Checkpoint, load_as_stored, load_checkpoint
 from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
 from flipbook.model.tuning import LoraSettings, cast_frozen, choose_trainable
-from flipbook.train.arguments import Arguments, DataArguments
+from flipbook.train.arguments import Arguments, DataArguments, ModelArguments
 from flipbook.train.finish import save_run
 from flipbook.train.origin import after_training, describe_run
 from flipbook.train.plan import num_optimizer_steps, print_plan
@@ -69,14 +69,15 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     data_args = _fit_to_checkpoint(arguments.data, checkpoint)
     checkpoint.settings = clip_settings(data_args)
     data = make_supervised_data_module(checkpoint.tokenizer, data_args)
-    model = _prepare_model(arguments, checkpoint)
+    lora = _lora_of(arguments.model)
+    model = _prepare_model(arguments, checkpoint, lora=lora)
     if num_optimizer_steps(len(data["train_dataset"]), args) < 1:
         raise ArgumentError("This run has no step. Give --num_train_epochs or --max_steps above 0.")
     is_main = args.process_index == 0
     checkpoint.provenance = None  # that of the start model is no longer true of this one
     if is_main:
         checkpoint.provenance = describe_run(
-            arguments, checkpoint=checkpoint, model=model, data=data
+            arguments, checkpoint=checkpoint, model=model, data=data, lora=lora
         )
     shown = console if is_main else None
     if is_main:
@@ -182,13 +183,19 @@ def _fit_to_checkpoint(data_args: DataArguments, checkpoint: Checkpoint) -> Data
     return fitted
 
 
-def _prepare_model(arguments: Arguments, checkpoint: Checkpoint) -> nn.Module:
+def _lora_of(words: ModelArguments) -> LoraSettings | None:
+    """Return the adapters that are asked for; None for none."""
+    if words.lora_r == 0:
+        return None
+    alpha = 2.0 * words.lora_r if words.lora_alpha is None else words.lora_alpha
+    return LoraSettings(rank=words.lora_r, alpha=alpha, dropout=words.lora_dropout)
+
+
+def _prepare_model(
+    arguments: Arguments, checkpoint: Checkpoint, *, lora: LoraSettings | None
+) -> nn.Module:
     """Return the model with what trains in float32 and what does not as asked."""
     words, args = arguments.model, arguments.training
-    lora = None
-    if words.lora_r > 0:
-        alpha = 2.0 * words.lora_r if words.lora_alpha is None else words.lora_alpha
-        lora = LoraSettings(rank=words.lora_r, alpha=alpha, dropout=words.lora_dropout)
     model = choose_trainable(checkpoint.model, words.train_parts, lora=lora)
     if words.frozen_dtype == "bfloat16" or (words.frozen_dtype == "auto" and args.bf16):
         cast_frozen(model, torch.bfloat16)

@@ -11,14 +11,13 @@ To add a fact: one line in `_facts_of`.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flipbook.errors import CheckpointError
 from flipbook.model.adapters.fingerprint import fingerprint_parts, fingerprint_words
-from flipbook.model.folders import plain_name, read_json
+from flipbook.model.folders import plain_name, read_json, write_json
 
 if TYPE_CHECKING:
     from flipbook.model.checkpoint import Checkpoint  # which imports this module
@@ -58,7 +57,7 @@ class AdapterBase:
         """Path of the `base.json` written into `folder`."""
         path = Path(folder) / BASE_FILE
         content = {"format": FORMAT_VERSION, **asdict(self)}
-        path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        write_json(path, content)
         return path
 
     @classmethod

@@ -9,10 +9,8 @@ model says it, here where the clips or the words do.
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
-from typing import Any
 
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
@@ -27,6 +25,7 @@ from flipbook.model.apple.tensors import to_apple_state
 from flipbook.model.apple.words import write_words
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.families import family_of
+from flipbook.model.folders import write_json
 from flipbook.model.processing import NO_MEAN, NO_STD
 
 APPLE_MAX_TOKENS = 8192  # tokenizer_model_max_length of Apple's own three checkpoints
@@ -73,7 +72,7 @@ def save_apple_checkpoint(
     if for_swift:
         config["image_token_index"] = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
     folder.mkdir(parents=True, exist_ok=True)
-    _write_json(folder / "config.json", config)
+    write_json(folder / "config.json", config)
     _write_tensors(folder, tensors, max_shard_size=max_shard_size)
     family = family_of(model.config.text_config.model_type)
     write_words(folder, tokenizer, family=family, keep_image=for_swift)
@@ -127,8 +126,4 @@ def _write_tensors(folder: Path, tensors: dict[str, Tensor], *, max_shard_size: 
         save_file(apart, folder / file, metadata={"format": "pt"})
     if plan.is_sharded:
         index = {"metadata": plan.metadata, "weight_map": plan.tensor_to_filename}
-        _write_json(folder / "model.safetensors.index.json", index)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        write_json(folder / "model.safetensors.index.json", index)

@@ -16,7 +16,7 @@ from typing import Any
 
 from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.model.families import Family
-from flipbook.model.folders import read_json
+from flipbook.model.folders import read_json, write_json
 
 SENTENCEPIECE_FILE = "tokenizer.model"
 SLOW_FILES = {  # what the slow tokenizer of a class is made of
@@ -48,9 +48,9 @@ def write_words(folder: Path, tokenizer: Any, *, family: Family, keep_image: boo
         getattr(tokenizer, "vocab_file", None),
         names=SLOW_FILES[family.tokenizer_class],
     )
-    _write_json(folder / "added_tokens.json", {token["content"]: token["id"] for token in added})
+    write_json(folder / "added_tokens.json", {token["content"]: token["id"] for token in added})
     config = read_json(folder / "tokenizer_config.json")
-    _write_json(folder / "tokenizer_config.json", _older(config, added, family))
+    write_json(folder / "tokenizer_config.json", _older(config, added, family))
 
 
 def _write_slow(folder: Path, model: dict[str, Any], source: str | None, *, names: Any) -> None:
@@ -61,7 +61,7 @@ def _write_slow(folder: Path, model: dict[str, Any], source: str | None, *, name
             shutil.copyfile(path, folder / SENTENCEPIECE_FILE)
         return
     merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
-    _write_json(folder / "vocab.json", model["vocab"])
+    write_json(folder / "vocab.json", model["vocab"])
     text = "\n".join(["#version: 0.2", *merges, ""])
     (folder / "merges.txt").write_text(text, encoding="utf-8")
 
@@ -88,7 +88,3 @@ def _older(config: dict[str, Any], added: list[dict[str, Any]], family: Family) 
         ],
         "tokenizer_class": family.tokenizer_class,
     }
-
-
-def _write_json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

@@ -18,12 +18,10 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
 from flipbook.errors import CheckpointError
-from flipbook.model.apple.config import read_frame_rule
-from flipbook.model.checkpoint import DEFAULT_FRAME_SIZE
 from flipbook.model.families import FAMILIES, Family, family_of
 from flipbook.model.folders import CONFIG_FILE, SMALL_FILES, TINY, find_folder, read_json
 from flipbook.model.hub import hub_errors, hub_reason
-from flipbook.model.processing import Triple, read_image_rule
+from flipbook.model.processing import Triple, read_image_rule, read_square
 from flipbook.model.words import add_image_token, load_tokenizer
 from flipbook.video.settings import SETTINGS_FILE, ClipSettings
 
@@ -99,9 +97,7 @@ def _family_of_words(folder: Path) -> Family:
 
 def _rule_of(folder: Path, config: dict[str, Any]) -> MediaRule:
     rule = read_image_rule(folder)
-    frame_size, aspect = rule.frame_size or DEFAULT_FRAME_SIZE, rule.aspect or "pad"
-    if config.get("model_type") in FAMILIES:
-        frame_size, aspect = read_frame_rule(config)
+    frame_size, aspect = read_square(folder, config)
     settings = ClipSettings.load(folder) or ClipSettings(frame_size=frame_size, aspect=aspect)
     return MediaRule(settings, rule.mean, rule.std)
 
