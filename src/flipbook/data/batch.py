@@ -1,56 +1,61 @@
 """How do samples become a batch, and manifests a data module?
 
-    Samples -> Batch: input_ids, labels, attention_mask (B, L),
-                      frames (B, T, 3, S, S) or (F, 3, S, S)
+    Samples -> Batch, one row without padding: input_ids, labels, position_ids (1, L),
+                                               frames (F, 3, S, S), features (G, P, C)
 
-Clips of one length stay a five-dimensional batch of videos. Where lengths differ, or images, videos
-and texts are mixed, all frames stand in one row, sample by sample, as their placeholders do.
+Samples stand one after the other. Which token may look at which other one follows from `segments`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NotRequired, Protocol, TypedDict
+from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
 
-from flipbook.data.conversation import IGNORE_INDEX
 from flipbook.data.dataset import DataSettings, LazySupervisedDataset
-from flipbook.data.sample import Sample
+from flipbook.data.joining import positions
+from flipbook.data.sample import Sample, Visual
 from flipbook.errors import FlipbookError
 
 
-class Batch(TypedDict):
-    """Samples padded on the right to one length.
+class VisualSlot(NamedTuple):
+    """Where the features of one video or image of a batch come from, and where they go.
 
-    `input_ids`, `labels`, `attention_mask`: int64 (B, L). `frames`: uint8, absent when no sample
-    has any. `num_frames`: how many frames each sample has; `num_repeated`: how many of all of them
-    repeat another. `record_ids`: which records they are. `error`: present instead of all else when
-    a sample could not be made.
+    `is_stored`: they are among `features`; else the tower makes them from `frames`, and they are to
+    be stored under `key`, where there is one.
+    """
+
+    num_frames: int
+    is_stored: bool
+    key: str | None
+
+
+class Batch(TypedDict):
+    """Samples in one row.
+
+    `input_ids`, `labels`, `position_ids`: int64 (1, L). `segments`: of each sample, see `Sample`.
+    `visuals`: in the order of their placeholders. `frames`: uint8, of the visuals that are not
+    stored; `features`: of those that are; each is absent where there is none. `num_repeated`: how
+    many of all frames repeat another. `record_ids`: one for each conversation. `error`: present
+    instead of all else when a sample could not be made.
     """
 
     input_ids: NotRequired[Tensor]
     labels: NotRequired[Tensor]
-    attention_mask: NotRequired[Tensor]
+    position_ids: NotRequired[Tensor]
+    segments: NotRequired[list[tuple[int, ...]]]
+    visuals: NotRequired[list[VisualSlot]]
     frames: NotRequired[Tensor]
-    num_frames: NotRequired[list[int]]
+    features: NotRequired[Tensor]
     num_repeated: NotRequired[int]
     record_ids: NotRequired[list[str]]
     error: NotRequired[FlipbookError]
 
 
 class DataCollatorForSupervisedDataset:
-    """Puts samples into a Batch.
-
-    Args:
-        tokenizer: gives the id that pads; the end-of-text id where it has none.
-    """
-
-    def __init__(self, tokenizer: Any) -> None:
-        pad_token_id = tokenizer.pad_token_id
-        self.pad_token_id = tokenizer.eos_token_id if pad_token_id is None else pad_token_id
+    """Puts samples into a Batch."""
 
     def __call__(self, samples: Sequence[Sample | FlipbookError]) -> Batch:
         """Return the Batch of some samples, or one that carries the first error among them."""
@@ -59,38 +64,27 @@ class DataCollatorForSupervisedDataset:
             if isinstance(sample, FlipbookError):
                 return {"error": sample}
             good.append(sample)
-        lengths = torch.tensor([len(sample.input_ids) for sample in good])
-        longest = int(lengths.max())
+        visuals = [visual for sample in good for visual in sample.visuals]
         batch: Batch = {
-            "input_ids": _pad([sample.input_ids for sample in good], self.pad_token_id),
-            "labels": _pad([sample.labels for sample in good], IGNORE_INDEX),
-            # Told by length, not by the padding token: an answer may hold that token too.
-            "attention_mask": (torch.arange(longest) < lengths[:, None]).long(),
-            "num_frames": [len(sample.frames) for sample in good],
+            "input_ids": torch.cat([sample.input_ids for sample in good])[None],  # (1, L)
+            "labels": torch.cat([sample.labels for sample in good])[None],
+            "position_ids": torch.cat([positions(sample.segments) for sample in good])[None],
+            "segments": [sample.segments for sample in good],
+            "visuals": [_slot(visual) for visual in visuals],
             "num_repeated": sum(sample.num_repeated for sample in good),
-            "record_ids": [sample.record_id for sample in good],
+            "record_ids": [name for sample in good for name in sample.record_ids],
         }
-        frames = batch_frames([sample.frames for sample in good])
-        if frames is not None:
-            batch["frames"] = frames
+        frames = [visual.frames for visual in visuals if visual.frames is not None]
+        features = [visual.features for visual in visuals if visual.features is not None]
+        if frames:
+            batch["frames"] = torch.cat(frames)  # (F, 3, S, S)
+        if features:
+            batch["features"] = torch.cat(features)  # (G, P, C)
         return batch
 
 
-def batch_frames(clips: Sequence[Tensor]) -> Tensor | None:
-    """Return clips (T, 3, S, S) as (B, T, 3, S, S) where all T agree, else as (F, 3, S, S).
-
-    None when no clip has a frame.
-    """
-    counts = {len(frames) for frames in clips}
-    if counts == {0}:
-        return None
-    if len(counts) == 1:
-        return torch.stack(list(clips))  # (B, T, 3, S, S)
-    return torch.cat(list(clips))  # (F, 3, S, S)
-
-
-def _pad(rows: list[Tensor], value: int) -> Tensor:
-    return pad_sequence(rows, batch_first=True, padding_value=value)  # (B, L)
+def _slot(visual: Visual) -> VisualSlot:
+    return VisualSlot(visual.num_frames, visual.features is not None, visual.key)
 
 
 class DataModuleSettings(DataSettings, Protocol):
@@ -124,5 +118,5 @@ def make_supervised_data_module(tokenizer: Any, data_args: DataModuleSettings) -
     return {
         "train_dataset": LazySupervisedDataset(data_args.data_path, tokenizer, data_args),
         "eval_dataset": eval_dataset,
-        "data_collator": DataCollatorForSupervisedDataset(tokenizer),
+        "data_collator": DataCollatorForSupervisedDataset(),
     }

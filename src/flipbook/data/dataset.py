@@ -24,10 +24,11 @@ from flipbook.data.conversation import (
     encode_conversation,
     encode_prompt,
 )
+from flipbook.data.joining import join
 from flipbook.data.manifests import read_manifests, refuse_bad_records
 from flipbook.data.media import expected_frames, media_of, read_media, sample_rng
 from flipbook.data.records import Record, Records
-from flipbook.data.sample import Question, Sample
+from flipbook.data.sample import Question, Sample, Visual
 from flipbook.data.turns import Turn
 from flipbook.errors import FlipbookError, MediaError, RecordError
 from flipbook.video.settings import ClipSettings
@@ -144,27 +145,40 @@ class LazySupervisedDataset(Dataset[Sample]):
         """Tell every worker which epoch the randomness of the next samples belongs to."""
         self._epoch.fill_(epoch)
 
-    def __getitem__(self, index: int) -> Sample:
-        """Return one sample.
+    def __getitem__(self, index: int | tuple[int, ...]) -> Sample:
+        """Return one sample: a conversation, or several about one clip in one sequence.
 
         Raises:
             MediaError: its video or image cannot be read.
             RecordError: its tokens or labels cannot be made.
+            ValueError: several conversations do not show the same after the same words.
         """
-        record, conversation_index = self.conversations[index]
-        turns = record.conversations[conversation_index]
+        indices = (index,) if isinstance(index, int) else index
+        chosen = [self.conversations[one] for one in indices]
+        record_ids = tuple(record.id for record, _ in chosen)
+        shown = {media_of(record.conversations[number]) for record, number in chosen}
+        if len(shown) != 1:
+            raise ValueError(f"records {', '.join(record_ids)} do not show the same media")
         rng = None
         if self.training:
-            rng = sample_rng(self._data_args.data_seed, int(self._epoch), record.id)
-        media = read_media(media_of(turns), self.settings, rng=rng)
-        encoded = self._encode(record, turns, media.frames_per_media)
+            rng = sample_rng(self._data_args.data_seed, int(self._epoch), record_ids[0])
+        media = read_media(shown.pop(), self.settings, rng=rng)
+        encoded = [
+            self._encode(record, record.conversations[number], media.frames_per_media)
+            for record, number in chosen
+        ]
+        joined = join(encoded, image_token_id=self._image_token_id)
+        visuals = tuple(
+            Visual(len(frames), frames) for frames in media.frames.split(media.frames_per_media)
+        )
         return Sample(
-            record_id=record.id,
-            input_ids=encoded.input_ids,
-            labels=encoded.labels,
-            frames=media.frames,
+            record_ids=record_ids,
+            input_ids=joined.input_ids,
+            labels=joined.labels,
+            segments=joined.segments,
+            visuals=visuals,
             num_repeated=media.num_repeated,
-            num_mismatched_tokens=encoded.num_mismatched_tokens,
+            num_mismatched_tokens=sum(one.num_mismatched_tokens for one in encoded),
         )
 
     def question(self, index: int) -> Question:
@@ -187,7 +201,7 @@ class LazySupervisedDataset(Dataset[Sample]):
         )
         return Question(record.id, input_ids, media.frames, turns[-1].text)
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Sample | FlipbookError]:
+    def __getitems__(self, indices: Sequence[int | tuple[int, ...]]) -> list[Sample | FlipbookError]:
         """Return the samples of a batch; a failure as the error itself.
 
         A worker process would turn an error into text. As a value it reaches the trainer whole,

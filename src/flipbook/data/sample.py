@@ -1,6 +1,12 @@
 """What is one thing to learn from, and one thing to ask?
 
-Record + frames -> Sample (with labels)  or  Question (without its answer)
+Records of one clip + its frames -> Sample (with labels)  or  Question (without its answer)
+
+A Sample may hold several conversations about the same clip. They share its beginning:
+
+    segments          prefix                    branch 1            branch 2
+    input_ids         system words, frames      question, answer    question, answer
+    positions         0 1 2 ... P-1             P P+1 ...           P P+1 ...
 """
 
 from __future__ import annotations
@@ -12,25 +18,61 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Sample:
-    """One conversation with its frames, ready to be put into a batch.
+class Visual:
+    """What is seen of one video or image.
 
     Attributes:
-        record_id: which record it is.
+        num_frames: T.
+        frames: uint8 (T, 3, S, S); None where the store had the features.
+        features: (T, P, C), what the vision tower makes of the frames; None where it has still
+            to see them.
+        key: under which the features are to be stored; None where they are not.
+
+    Raises:
+        ValueError: neither or both of frames and features are there, or not T of them.
+    """
+
+    num_frames: int
+    frames: Tensor | None = None
+    features: Tensor | None = None
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        seen = [tensor for tensor in (self.frames, self.features) if tensor is not None]
+        if len(seen) != 1 or len(seen[0]) != self.num_frames:
+            shapes = [tuple(tensor.shape) for tensor in seen]
+            raise ValueError(
+                f"a visual of {self.num_frames} frames needs either frames or features, got {shapes}"
+            )
+        if self.frames is not None and (self.frames.ndim != 4 or self.frames.dtype != torch.uint8):
+            got = f"{self.frames.dtype} {tuple(self.frames.shape)}"
+            raise ValueError(f"frames must be uint8 (T, 3, S, S), got {got}")
+        if self.features is not None and self.features.ndim != 3:
+            raise ValueError(f"features must be (T, P, C), got {tuple(self.features.shape)}")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One conversation, or several about one clip, ready to be put into a batch.
+
+    Attributes:
+        record_ids: which records the conversations are of.
         input_ids: int64 (L,).
         labels: int64 (L,); -100 wherever nothing is to be learned.
-        frames: uint8 (T, 3, S, S), in the order of their placeholders; T is 0 for text alone.
+        segments: the length of the shared prefix, then of each branch; (L,) for one conversation.
+        visuals: of every video and image, in the order of their placeholders.
         num_repeated: how many of the frames repeat another one, because the clip is shorter.
         num_mismatched_tokens: by how many tokens encoding the whole text at once would differ.
 
     Raises:
-        ValueError: shapes or dtypes do not fit.
+        ValueError: shapes do not fit, or a prefix or the first token of a branch is supervised.
     """
 
-    record_id: str
+    record_ids: tuple[str, ...]
     input_ids: Tensor
     labels: Tensor
-    frames: Tensor
+    segments: tuple[int, ...]
+    visuals: tuple[Visual, ...]
     num_repeated: int = 0
     num_mismatched_tokens: int = 0
 
@@ -38,9 +80,15 @@ class Sample:
         if self.input_ids.ndim != 1 or self.input_ids.shape != self.labels.shape:
             shapes = f"{tuple(self.input_ids.shape)} and {tuple(self.labels.shape)}"
             raise ValueError(f"input_ids and labels must both be (L,), got {shapes}")
-        if self.frames.ndim != 4 or self.frames.dtype != torch.uint8:
-            got = f"{self.frames.dtype} {tuple(self.frames.shape)}"
-            raise ValueError(f"frames must be uint8 (T, 3, S, S), got {got}")
+        if sum(self.segments) != len(self.input_ids) or min(self.segments, default=0) < 1:
+            raise ValueError(f"segments {self.segments} do not cover {len(self.input_ids)} tokens")
+        if len(self.record_ids) != max(1, len(self.segments) - 1):
+            raise ValueError(f"{len(self.record_ids)} records in segments {self.segments}")
+
+    @property
+    def num_frames(self) -> int:
+        """In all its visuals."""
+        return sum(visual.num_frames for visual in self.visuals)
 
 
 @dataclass(frozen=True)
