@@ -27,6 +27,7 @@ from flipbook.data.conversation import (
 from flipbook.data.joining import join
 from flipbook.data.manifests import read_manifests, refuse_bad_records
 from flipbook.data.media import expected_frames, media_of, read_media, sample_rng
+from flipbook.data.packing import filler_of
 from flipbook.data.records import Record, Records
 from flipbook.data.sample import Question, Sample, Visual
 from flipbook.data.turns import Turn
@@ -148,12 +149,17 @@ class LazySupervisedDataset(Dataset[Sample]):
     def __getitem__(self, index: int | tuple[int, ...]) -> Sample:
         """Return one sample: a conversation, or several about one clip in one sequence.
 
+        Nothing is learned of a filler, whose numbers are negative (`filler_of`).
+
         Raises:
             MediaError: its video or image cannot be read.
             RecordError: its tokens or labels cannot be made.
             ValueError: several conversations do not show the same after the same words.
         """
         indices = (index,) if isinstance(index, int) else index
+        is_filler = indices[0] < 0
+        if is_filler:
+            indices = tuple(filler_of(one) for one in indices)
         chosen = [self.conversations[one] for one in indices]
         record_ids = tuple(record.id for record, _ in chosen)
         shown = {media_of(record.conversations[number]) for record, number in chosen}
@@ -174,7 +180,7 @@ class LazySupervisedDataset(Dataset[Sample]):
         return Sample(
             record_ids=record_ids,
             input_ids=joined.input_ids,
-            labels=joined.labels,
+            labels=torch.full_like(joined.labels, IGNORE_INDEX) if is_filler else joined.labels,
             segments=joined.segments,
             visuals=visuals,
             num_repeated=media.num_repeated,
@@ -201,7 +207,9 @@ class LazySupervisedDataset(Dataset[Sample]):
         )
         return Question(record.id, input_ids, media.frames, turns[-1].text)
 
-    def __getitems__(self, indices: Sequence[int | tuple[int, ...]]) -> list[Sample | FlipbookError]:
+    def __getitems__(
+        self, indices: Sequence[int | tuple[int, ...]]
+    ) -> list[Sample | FlipbookError]:
         """Return the samples of a batch; a failure as the error itself.
 
         A worker process would turn an error into text. As a value it reaches the trainer whole,

@@ -58,7 +58,11 @@ def join(conversations: Sequence[EncodedConversation], *, image_token_id: int) -
     heads = {shared_head(one, image_token_id=image_token_id) for one in conversations}
     head = heads.pop()
     prefix = first.input_ids[:head]
-    if heads or head == 0 or any(not torch.equal(c.input_ids[:head], prefix) for c in conversations):
+    if (
+        heads
+        or head == 0
+        or any(not torch.equal(c.input_ids[:head], prefix) for c in conversations)
+    ):
         raise ValueError("the conversations do not begin with the same words and frames")
     branches = [one.input_ids[head:] for one in conversations]
     return Joined(

@@ -40,9 +40,9 @@ class Visual:
     def __post_init__(self) -> None:
         seen = [tensor for tensor in (self.frames, self.features) if tensor is not None]
         if len(seen) != 1 or len(seen[0]) != self.num_frames:
-            shapes = [tuple(tensor.shape) for tensor in seen]
+            got = [tuple(tensor.shape) for tensor in seen]
             raise ValueError(
-                f"a visual of {self.num_frames} frames needs either frames or features, got {shapes}"
+                f"a visual of {self.num_frames} frames needs either frames or features, got {got}"
             )
         if self.frames is not None and (self.frames.ndim != 4 or self.frames.dtype != torch.uint8):
             got = f"{self.frames.dtype} {tuple(self.frames.shape)}"
