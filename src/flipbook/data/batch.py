@@ -24,12 +24,13 @@ class VisualSlot(NamedTuple):
     """Where the features of one video or image of a batch come from, and where they go.
 
     `is_stored`: they are among `features`; else the tower makes them from `frames`, and they are to
-    be stored under `key`, where there is one.
+    be stored under `key`, where there is one. `num_repeated`: how many frames repeat another one.
     """
 
     num_frames: int
     is_stored: bool
     key: str | None
+    num_repeated: int = 0
 
 
 class Batch(TypedDict):
@@ -38,8 +39,8 @@ class Batch(TypedDict):
     `input_ids`, `labels`, `position_ids`: int64 (1, L). `segments`: of each sample, see `Sample`.
     `visuals`: in the order of their placeholders. `frames`: uint8, of the visuals that are not
     stored; `features`: of those that are; each is absent where there is none. `num_repeated`: how
-    many of all frames repeat another. `record_ids`: one for each conversation. `error`: present
-    instead of all else when a sample could not be made.
+    many of all frames repeat another. `record_ids`: one for each conversation. `is_filler`: nothing
+    is learned of it. `error`: present instead of all else when a sample could not be made.
     """
 
     input_ids: NotRequired[Tensor]
@@ -51,6 +52,7 @@ class Batch(TypedDict):
     features: NotRequired[Tensor]
     num_repeated: NotRequired[int]
     record_ids: NotRequired[list[str]]
+    is_filler: NotRequired[bool]
     error: NotRequired[FlipbookError]
 
 
@@ -73,6 +75,7 @@ class DataCollatorForSupervisedDataset:
             "visuals": [_slot(visual) for visual in visuals],
             "num_repeated": sum(sample.num_repeated for sample in good),
             "record_ids": [name for sample in good for name in sample.record_ids],
+            "is_filler": all(sample.is_filler for sample in good),
         }
         frames = [visual.frames for visual in visuals if visual.frames is not None]
         features = [visual.features for visual in visuals if visual.features is not None]
@@ -84,7 +87,9 @@ class DataCollatorForSupervisedDataset:
 
 
 def _slot(visual: Visual) -> VisualSlot:
-    return VisualSlot(visual.num_frames, visual.features is not None, visual.key)
+    return VisualSlot(
+        visual.num_frames, visual.features is not None, visual.key, visual.num_repeated
+    )
 
 
 class DataModuleSettings(DataSettings, Protocol):

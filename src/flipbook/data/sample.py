@@ -27,6 +27,7 @@ class Visual:
         features: (T, P, C), what the vision tower makes of the frames; None where it has still
             to see them.
         key: under which the features are to be stored; None where they are not.
+        num_repeated: how many of the frames repeat another one, because the clip is shorter.
 
     Raises:
         ValueError: neither or both of frames and features are there, or not T of them.
@@ -36,6 +37,7 @@ class Visual:
     frames: Tensor | None = None
     features: Tensor | None = None
     key: str | None = None
+    num_repeated: int = 0
 
     def __post_init__(self) -> None:
         seen = [tensor for tensor in (self.frames, self.features) if tensor is not None]
@@ -45,8 +47,8 @@ class Visual:
                 f"a visual of {self.num_frames} frames needs either frames or features, got {got}"
             )
         if self.frames is not None and (self.frames.ndim != 4 or self.frames.dtype != torch.uint8):
-            got = f"{self.frames.dtype} {tuple(self.frames.shape)}"
-            raise ValueError(f"frames must be uint8 (T, 3, S, S), got {got}")
+            shape = tuple(self.frames.shape)
+            raise ValueError(f"frames must be uint8 (T, 3, S, S), got {self.frames.dtype} {shape}")
         if self.features is not None and self.features.ndim != 3:
             raise ValueError(f"features must be (T, P, C), got {tuple(self.features.shape)}")
 
@@ -63,6 +65,7 @@ class Sample:
         visuals: of every video and image, in the order of their placeholders.
         num_repeated: how many of the frames repeat another one, because the clip is shorter.
         num_mismatched_tokens: by how many tokens encoding the whole text at once would differ.
+        is_filler: nothing is learned of it; it keeps a process busy that has no sample left.
 
     Raises:
         ValueError: shapes do not fit, or a prefix or the first token of a branch is supervised.
@@ -75,6 +78,7 @@ class Sample:
     visuals: tuple[Visual, ...]
     num_repeated: int = 0
     num_mismatched_tokens: int = 0
+    is_filler: bool = False
 
     def __post_init__(self) -> None:
         if self.input_ids.ndim != 1 or self.input_ids.shape != self.labels.shape:

@@ -8,7 +8,8 @@ a constant rate, four instants, `uniform`:
     frame      0   1   2   3   4   5   6   7   8   9
     instant    ^           ^           ^           ^      0, 3, 6, 9
 
-To add a sampler, write a function with the signature of `Sampler` and add its line to `SAMPLERS`.
+To add a sampler, write a function with the signature of `Sampler` and add its line to `SAMPLERS`;
+one that reads `rng` stands in `DRAWING_SAMPLERS` too.
 """
 
 from __future__ import annotations
@@ -145,6 +146,7 @@ SAMPLERS: dict[str, Sampler] = {
     "segments": segments,
     "fps": fps,
 }
+DRAWING_SAMPLERS = frozenset({"segments"})  # those that read `rng`
 
 
 def sample_frames(
