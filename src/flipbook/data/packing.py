@@ -11,7 +11,7 @@ twice. Where processes outnumber what is left, some get a filler, of which nothi
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -30,12 +30,15 @@ UNITS_STREAM, ORDER_STREAM, STEPS_STREAM = 1, 2, 3  # independent random numbers
 class Units:
     """Conversations in groups that are read in one sequence.
 
-    `members` holds all of them; those of group i are `members[starts[i]:starts[i + 1]]`. `num_tokens` is the length of each group's sequence.
+    `members` holds all of them; those of group i are `members[starts[i]:starts[i + 1]]`.
+    `num_tokens` is the length of each group's sequence, `num_alone` that of its conversations each
+    for itself.
     """
 
     members: IntArray
     starts: IntArray
     num_tokens: IntArray
+    num_alone: IntArray
 
     def __len__(self) -> int:
         return len(self.num_tokens)
@@ -76,7 +79,7 @@ def make_units(
     order = np.argsort(first[group_of], kind="stable")  # clips as they first appear
     bounds = np.flatnonzero(np.diff(first[group_of][order], prepend=-1))
     members: list[IntArray] = []
-    starts, lengths = [0], []
+    starts, lengths, alone = [0], [], []
     for start, stop in pairwise([*bounds.tolist(), len(order)]):
         group = order[start:stop]
         if rng is not None and len(group) > max_conversations:
@@ -87,11 +90,13 @@ def make_units(
                 members.append(unit)
                 starts.append(starts[-1] + len(unit))
                 lengths.append(joined_length(num_tokens[unit].tolist(), head_tokens=head))
+                alone.append(int(num_tokens[unit].sum()))
     empty = np.zeros(0, dtype=np.int64)
     return Units(
         np.concatenate(members).astype(np.int64) if members else empty,
         np.array(starts, dtype=np.int64),
         np.array(lengths, dtype=np.int64),
+        np.array(alone, dtype=np.int64),
     )
 
 
@@ -107,6 +112,7 @@ class PackedBatches:
         max_tokens: of a batch.
         num_processes: W; the number of batches is a multiple of it.
         seed: of the order; None keeps that of the units as far as packing allows.
+        epoch_of: tells whose batches are yielded.
 
     Raises:
         ArgumentError: a unit does not fit into a batch.
@@ -120,13 +126,14 @@ class PackedBatches:
         max_tokens: int | None = None,
         num_processes: int = 1,
         seed: int | None = None,
+        epoch_of: Callable[[], int] = int,
     ) -> None:
         if (max_conversations is None) == (max_tokens is None):
             raise ValueError("give either max_conversations or max_tokens")
         self.units = units
         self.num_processes = num_processes
         self.seed = seed
-        self.epoch = 0
+        self._epoch_of = epoch_of
         self._sizes = units.num_conversations if max_tokens is None else units.num_tokens
         self._capacity = int(max_conversations if max_tokens is None else max_tokens)  # type: ignore[arg-type]
         if max_tokens is not None and int(self._sizes.max()) > max_tokens:
@@ -142,12 +149,8 @@ class PackedBatches:
         return self._num_batches
 
     def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
-        for batch in self.batches(self.epoch):
+        for batch in self.batches(self._epoch_of()):
             yield [self._conversations(unit) for unit in batch]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose whose batches are yielded next."""
-        self.epoch = epoch
 
     def batches(self, epoch: int) -> list[list[int]]:
         """Return the units of each batch of an epoch; a filler as the `filler_of` its unit."""

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 import transformers
 
-from flipbook.errors import ArgumentError
+from flipbook.train.checks import check_together, refuse_unsupported
 
 
 @dataclass
@@ -61,8 +61,9 @@ class ModelArguments:
         default=False,
         metadata={"help": "Let the BatchNorm statistics of a trained vision tower move."},
     )
-    attn_implementation: str = field(
-        default="sdpa", metadata={"help": "Attention of the language model, as in transformers."}
+    attn_implementation: Literal["auto", "sdpa", "flex_attention", "eager"] = field(
+        default="auto",
+        metadata={"help": "Attention of the language model; auto is flex_attention on a GPU."},
     )
 
 
@@ -125,6 +126,42 @@ class DataArguments:
     max_bad_fraction: float = field(
         default=0.0,
         metadata={"help": "Share of records that may be rejected before the run is refused."},
+    )
+    questions_per_pass: int = field(
+        default=8,
+        metadata={
+            "help": "Most questions about one clip that are read behind one copy of its frames; "
+            "1 reads each with frames of its own. The loss is the same."
+        },
+    )
+    max_batch_tokens: int | None = field(
+        default=None,
+        metadata={
+            "help": "Tokens of a batch on one process, in place of a number of questions "
+            "(--per_device_train_batch_size)."
+        },
+    )
+    frame_features: Literal["live", "store"] = field(
+        default="live",
+        metadata={
+            "help": "store: keep on disk what a frozen vision tower makes of each clip, so that "
+            "it is decoded and encoded once. live: do so at every step."
+        },
+    )
+    feature_store: str | None = field(
+        default=None,
+        metadata={"help": "Folder of --frame_features store; 'features' beside the run when none."},
+    )
+    feature_store_max_gb: float = field(
+        default=0.0,
+        metadata={"help": "Most that it may hold; 0 is 90 % of what is free when the run starts."},
+    )
+    feature_views: int = field(
+        default=4,
+        metadata={
+            "help": "Of a clip whose frames are jittered (--frame_sampler segments), how many "
+            "drawings are stored and used in turn."
+        },
     )
     data_seed: int = field(default=42, init=False)  # follows TrainingArguments
 
@@ -193,11 +230,16 @@ class TrainingArguments(transformers.TrainingArguments):
     disable_tqdm: bool | None = field(default=False, metadata={"help": "Show no progress bar."})
 
     def __post_init__(self) -> None:
-        _refuse_unsupported(self)
+        refuse_unsupported(self)
         if self.dataloader_num_workers == 0:
             self.dataloader_persistent_workers = False
         super().__post_init__()  # type: ignore[no-untyped-call]
         self._n_gpu = min(self.n_gpu, 1)  # several GPUs are used by several processes (torchrun)
+
+    @property
+    def order_seed(self) -> int:
+        """Of the order of the data."""
+        return self.seed if self.data_seed is None else self.data_seed
 
     @property
     def part_learning_rates(self) -> dict[str, float | None]:
@@ -223,35 +265,4 @@ class Arguments:
     explicit: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.data.max_bad_fraction < 1:
-            raise ArgumentError(
-                f"--max_bad_fraction must be in [0, 1), got {self.data.max_bad_fraction}"
-            )
-        if self.model.quantize != "none" and self.model.lora_r == 0:
-            raise ArgumentError(
-                f"--quantize {self.model.quantize} freezes the language model. "
-                "Add --lora_r (for example 16), or remove --quantize."
-            )
-        is_mixed = self.model.frozen_dtype == "bfloat16" or self.model.quantize != "none"
-        if is_mixed and not self.training.bf16:
-            raise ArgumentError(
-                "--frozen_dtype bfloat16 and --quantize put bfloat16 weights beside float32 ones, "
-                "which meet only under --bf16 true. Add it, or leave them out."
-            )
-
-
-def _refuse_unsupported(args: TrainingArguments) -> None:
-    """Raise ArgumentError for settings of the library that would do nothing or do harm here."""
-    reasons = {
-        "use_liger_kernel": "it does nothing for a FastVLM",
-        "logging_nan_inf_filter": "it would log a loss that is not a number as 0",
-        "remove_unused_columns": "samples are not columns; it would empty every batch",
-    }
-    for name, reason in reasons.items():
-        if getattr(args, name):
-            raise ArgumentError(f"--{name} is not supported: {reason}. Leave it off.")
-    if args.eval_num_answers < 0 or args.report_num_questions < 0 or args.max_new_tokens < 1:
-        raise ArgumentError(
-            "--eval_num_answers and --report_num_questions must be 0 or more, and "
-            "--max_new_tokens 1 or more."
-        )
+        check_together(self.model, self.data, self.training)

@@ -76,7 +76,7 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
         both = (str(values["eval_strategy"]), str(values["save_strategy"]))
         values["load_best_model_at_end"] = both in (("epoch", "epoch"), ("steps", "steps"))
     training = _make_training(values)
-    data.data_seed = training.seed if training.data_seed is None else training.data_seed
+    data.data_seed = training.order_seed
     if not data.data_path:
         raise ArgumentError("--data_path is missing: name a JSON or JSONL file of records.")
     return Arguments(model, data, training, explicit)

@@ -14,12 +14,18 @@ from torch import nn
 from flipbook.data.batch import DataModule
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.manifests import list_reasons
+from flipbook.data.packing import PackedBatches
 from flipbook.model.tuning import part_sizes
 from flipbook.train.arguments import TrainingArguments
 
 
 def print_plan(
-    console: Console, *, model: nn.Module, data: DataModule, args: TrainingArguments
+    console: Console,
+    *,
+    model: nn.Module,
+    data: DataModule,
+    batches: PackedBatches,
+    args: TrainingArguments,
 ) -> None:
     """Show what trains, on what, how long, and the token budget of a clip."""
     console.print(_parts_table(model))
@@ -28,17 +34,16 @@ def print_plan(
     _print_data(console, "training", dataset)
     if data["eval_dataset"] is not None:
         _print_data(console, "validation", data["eval_dataset"])
-    console.print(_length_line(dataset, args))
+    console.print(_batches_line(batches, args))
 
 
-def num_optimizer_steps(num_conversations: int, args: TrainingArguments) -> int:
+def num_optimizer_steps(batches: PackedBatches, args: TrainingArguments) -> int:
     """Return how many optimizer steps a run has."""
     if args.max_steps > 0:
         steps: int = args.max_steps
         return steps
-    batch = args.per_device_train_batch_size * args.world_size
-    batches = math.ceil(num_conversations / batch)
-    steps_per_epoch: int = max(math.ceil(batches / args.gradient_accumulation_steps), 1)
+    of_a_process = len(batches) // batches.num_processes
+    steps_per_epoch: int = max(math.ceil(of_a_process / args.gradient_accumulation_steps), 1)
     num_epochs: float = args.num_train_epochs
     num_steps: int = math.ceil(steps_per_epoch * num_epochs)
     return num_steps
@@ -83,7 +88,13 @@ def _print_data(console: Console, name: str, dataset: LazySupervisedDataset) -> 
         console.print(left_out + list_reasons(check.rejected), markup=False)
 
 
-def _length_line(dataset: LazySupervisedDataset, args: TrainingArguments) -> str:
-    steps = num_optimizer_steps(len(dataset), args)
-    batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-    return f"{steps:,} steps of {batch} conversations, on {args.world_size} process(es)."
+def _batches_line(batches: PackedBatches, args: TrainingArguments) -> str:
+    units = batches.units
+    alone = int(units.num_alone.sum())
+    together = int(units.num_tokens.sum())
+    saved = f", {1 - together / alone:.0%} fewer than each alone" if together < alone else ""
+    return (
+        f"{len(units.members):,} questions in {len(units):,} passes of {together:,} tokens{saved}. "
+        f"{num_optimizer_steps(batches, args):,} steps, {len(batches):,} batches an epoch, "
+        f"{batches.filling:.0%} full, on {args.world_size} process(es)."
+    )

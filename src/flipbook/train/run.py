@@ -26,6 +26,7 @@ from flipbook.model.checkpoint import Checkpoint, load_as_stored, load_checkpoin
 from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
 from flipbook.model.tuning import LoraSettings, cast_frozen, choose_trainable
 from flipbook.train.arguments import Arguments, DataArguments, ModelArguments
+from flipbook.train.batches import BatchRules
 from flipbook.train.finish import save_run
 from flipbook.train.origin import after_training, describe_run
 from flipbook.train.plan import num_optimizer_steps, print_plan
@@ -71,7 +72,14 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     data = make_supervised_data_module(checkpoint.tokenizer, data_args)
     lora = _lora_of(arguments.model)
     model = _prepare_model(arguments, checkpoint, lora=lora)
-    if num_optimizer_steps(len(data["train_dataset"]), args) < 1:
+    rules = BatchRules.of(data_args)
+    batches = rules.pack(
+        data["train_dataset"],
+        batch_size=args.train_batch_size,
+        num_processes=args.world_size,
+        seed=args.order_seed,
+    )
+    if num_optimizer_steps(batches, args) < 1:
         raise ArgumentError("This run has no step. Give --num_train_epochs or --max_steps above 0.")
     is_main = args.process_index == 0
     checkpoint.provenance = None  # that of the start model is no longer true of this one
@@ -82,7 +90,7 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     shown = console if is_main else None
     if is_main:
         console.print(f"Tuning {arguments.model.model_name_or_path} ({checkpoint.layout})")
-        print_plan(console, model=model, data=data, args=args)
+        print_plan(console, model=model, data=data, batches=batches, args=args)
         _make_folder(run_folder)
         write_arguments(run_folder, dataclasses.replace(arguments, data=data_args))
         write_environment(run_folder)

@@ -15,21 +15,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from transformers import PrinterCallback, Trainer
 from transformers.integrations.integration_utils import TensorBoardCallback
-from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from flipbook.data.batch import DataModule
+from flipbook.data.conversation import IGNORE_INDEX
 from flipbook.data.dataset import LazySupervisedDataset
+from flipbook.data.store import FeatureStore
 from flipbook.errors import TrainingError
 from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.checkpoint import Checkpoint
-from flipbook.model.fastvlm import supervised_loss, touch_vision
-from flipbook.model.generation import Prompt, answers_match, generate_answers
 from flipbook.model.tuning import parameter_groups, set_train_mode
+from flipbook.train.answers import count_right, spread
 from flipbook.train.arguments import TrainingArguments
+from flipbook.train.batches import BatchRules, make_loader
 from flipbook.train.progress import ProgressCallback
 
 VISION_PREFIXES = ("vision_tower", "multi_modal_projector")
@@ -44,6 +45,8 @@ class FlipbookTrainer(Trainer):
         data: training data, validation data, collator.
         args: see `TrainingArguments`.
         progress: shows the run, and counts what it is trained on.
+        rules: what goes into one pass and into one batch.
+        store: where the features of a frozen tower are kept, if they are.
         train_batch_norm: let the BatchNorm statistics of a trained tower move.
 
     Raises:
@@ -59,6 +62,8 @@ class FlipbookTrainer(Trainer):
         data: DataModule,
         args: TrainingArguments,
         progress: ProgressCallback,
+        rules: BatchRules | None = None,
+        store: FeatureStore | None = None,
         train_batch_norm: bool = False,
     ) -> None:
         super().__init__(
@@ -73,6 +78,8 @@ class FlipbookTrainer(Trainer):
         self.arguments = args
         self.checkpoint = checkpoint
         self.progress = progress
+        self.rules = rules or BatchRules()
+        self.store = store
         self.adapter_base: AdapterBase | None = None
         self.remove_callback(PrinterCallback)  # the progress callback shows the log
         if self.pop_callback(TensorBoardCallback) is not None and self.is_world_process_zero():
@@ -81,6 +88,8 @@ class FlipbookTrainer(Trainer):
         self.loss_is_scaled_for_ga = True  # supervised_loss divides by the tokens of the whole step
         self.model_accepts_loss_kwargs = True
         self._train_batch_norm = train_batch_norm
+        self._validation_loader: DataLoader[Any] | None = None
+        self._validation = torch.zeros(2, dtype=torch.float64)  # summed loss, tokens
         self._settings = data["train_dataset"].settings
         self._vision_trains = any(
             p.requires_grad and any(prefix in name for prefix in VISION_PREFIXES)
@@ -99,33 +108,54 @@ class FlipbookTrainer(Trainer):
         Raises:
             TrainingError: it is not finite; no weight was changed by it.
         """
+        from flipbook.model.fastvlm import touch_vision
+        from flipbook.model.loss import supervised_loss
+
         if model.training:  # the library has just put the whole model, tower included, in it
             set_train_mode(model, train_batch_norm=self._train_batch_norm)
         with self.accelerator.autocast():
             result = supervised_loss(
                 model,
-                inputs,
+                _with_one_label(inputs) if inputs["is_filler"] else inputs,
+                features=self._features(model, inputs),
                 image_mean=self.checkpoint.image_mean,
                 image_std=self.checkpoint.image_std,
                 num_items=num_items_in_batch,
                 label_smoothing=self.args.label_smoothing_factor if model.training else 0.0,
             )
-            loss = result.loss
-            if self._vision_trains and model.training and inputs.get("frames") is None:
+            loss = result.loss * 0.0 if inputs["is_filler"] else result.loss
+            if self._vision_trains and model.training and not inputs["visuals"]:
                 loss = loss + touch_vision(model, frame_size=self._settings.frame_size)
         if not torch.isfinite(loss):
             raise TrainingError(_not_finite("loss", self.state.global_step, inputs["record_ids"]))
-        if model.training:
+        if model.training and not inputs["is_filler"]:
             self.progress.throughput.add(
                 num_samples=len(inputs["record_ids"]) * self.args.world_size,
-                num_tokens=int(inputs["attention_mask"].sum()) * self.args.world_size,
+                num_tokens=inputs["input_ids"].numel() * self.args.world_size,
                 num_repeated_frames=inputs["num_repeated"] * self.args.world_size,
             )
-            if num_items_in_batch is not None and self.args.average_tokens_across_devices:
-                # The loss was divided by the tokens of all processes, and their gradients will be
-                # averaged, which divides once more.
-                loss = loss * self.accelerator.num_processes
-        return (loss, {"logits": result.logits}) if return_outputs else loss
+        shares_tokens = self.args.average_tokens_across_devices
+        if model.training and num_items_in_batch is not None and shares_tokens:
+            # The loss was divided by the tokens of all processes, and their gradients will be
+            # averaged, which divides once more.
+            loss = loss * self.accelerator.num_processes
+        return (loss, result) if return_outputs else loss
+
+    def _features(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor | None:
+        """Return what a frozen tower makes of a batch, (F, P, C); None where it must learn."""
+        from flipbook.model.encoding import encode_visuals, tower_is_at_rest
+
+        if not inputs["visuals"] or not tower_is_at_rest(model):
+            return None
+        parts = encode_visuals(
+            model,
+            inputs,
+            image_mean=self.checkpoint.image_mean,
+            image_std=self.checkpoint.image_std,
+        )
+        if self.store is not None:
+            self.store.write_visuals(inputs["visuals"], parts)
+        return torch.cat(parts)
 
     def prediction_step(
         self,
@@ -138,8 +168,10 @@ class FlipbookTrainer(Trainer):
         del prediction_loss_only, ignore_keys
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
-            loss = self.compute_loss(model, inputs)
-        return loss.detach(), None, None
+            loss = self.compute_loss(model, inputs).detach()
+        num_targets = (inputs["labels"] != IGNORE_INDEX).sum()
+        self._validation += torch.stack([loss.double() * num_targets, num_targets.double()])
+        return loss, None, None
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
         if "error" in inputs:
@@ -184,8 +216,12 @@ class FlipbookTrainer(Trainer):
 
     def evaluation_loop(self, dataloader: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the validation loss, and the share of questions answered right in words."""
+        self._validation = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         output = super().evaluation_loop(dataloader, *args, **kwargs)
         prefix = kwargs.get("metric_key_prefix", "eval")
+        # Over all tokens alike, however they were divided into batches.
+        summed, num_targets = self.accelerator.reduce(self._validation, reduction="sum")
+        (output.metrics or {})[f"{prefix}_loss"] = float(summed / num_targets)
         (output.metrics or {}).update(self._answer_accuracy(dataloader.dataset, prefix))
         return output
 
@@ -193,43 +229,53 @@ class FlipbookTrainer(Trainer):
         num_answers = min(self.arguments.eval_num_answers, len(dataset))
         if num_answers == 0:
             return {}
-        world_size, rank = self.args.world_size, self.args.process_index
-        # Spread over the whole set, so that no task at its end is left out.
-        indices = [i * len(dataset) // num_answers for i in range(rank, num_answers, world_size)]
-        batch_size = self.args.per_device_eval_batch_size
-        num_right = sum(
-            self._num_right(dataset, indices[start : start + batch_size])
-            for start in range(0, len(indices), batch_size)
-        )
-        counted = torch.tensor([num_right, len(indices)], device=self.args.device)
+        indices = spread(len(dataset), num_answers)
+        own = indices[self.args.process_index :: self.args.world_size]
+        with self.accelerator.autocast():
+            num_right = count_right(
+                self.accelerator.unwrap_model(self.model),
+                self.checkpoint,
+                dataset,
+                own,
+                batch_size=self.args.per_device_eval_batch_size,
+                max_new_tokens=self.arguments.max_new_tokens,
+            )
+        counted = torch.tensor([num_right, len(own)], device=self.args.device)
         total = self.accelerator.reduce(counted, reduction="sum")
         return {f"{prefix}_accuracy": float(total[0] / total[1])}
 
-    def _num_right(self, dataset: LazySupervisedDataset, indices: Sequence[int]) -> int:
-        """Return how many questions of one batch are answered right."""
-        questions = [dataset.question(index) for index in indices]
-        with self.accelerator.autocast():
-            answers = generate_answers(
-                self.accelerator.unwrap_model(self.model),
-                self.checkpoint.tokenizer,
-                [Prompt(q.record_id, q.input_ids, q.frames) for q in questions],
-                image_mean=self.checkpoint.image_mean,
-                image_std=self.checkpoint.image_std,
-                batch_size=len(questions),
-                max_new_tokens=self.arguments.max_new_tokens,
-            )
-        pairs = zip(answers, questions, strict=True)
-        return sum(answers_match(answer, question.reference) for answer, question in pairs)
-
-    def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> Sampler[int] | None:
-        dataset: Any = self.train_dataset if train_dataset is None else train_dataset
-        if self.args.train_sampling_strategy != "group_by_length":
-            return super()._get_train_sampler(dataset)
-        # Lengths are known; the library would decode every clip to find them.
-        return LengthGroupedSampler(
-            self.args.train_batch_size * self.args.gradient_accumulation_steps,
-            lengths=dataset.num_tokens,
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Return the loader of the training batches of this process."""
+        dataset: Any = self.train_dataset
+        return self._loader(
+            dataset, batch_size=self._train_batch_size, seed=self.arguments.order_seed
         )
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
+        """Return the loader of the validation batches of this process; its workers are kept."""
+        if self._validation_loader is None:
+            dataset: Any = self.eval_dataset if eval_dataset is None else eval_dataset
+            size = self.args.per_device_eval_batch_size
+            self._validation_loader = self._loader(dataset, batch_size=size, seed=None)
+        return self._validation_loader
+
+    def _loader(
+        self, dataset: LazySupervisedDataset, *, batch_size: int, seed: int | None
+    ) -> DataLoader[Any]:
+        batches = self.rules.pack(
+            dataset, batch_size=batch_size, num_processes=self.args.world_size, seed=seed
+        )
+        collator: Any = self.data_collator
+        loader = make_loader(dataset, batches, args=self.arguments, collator=collator)
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
+
+
+def _with_one_label(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return a filler with something to predict, so that every weight gets a gradient, of zero."""
+    labels = inputs["labels"].clone()
+    labels[0, -1] = inputs["input_ids"][0, -1]
+    return {**inputs, "labels": labels}
 
 
 def _not_finite(what: str, step: int, record_ids: Sequence[str]) -> str:

@@ -1,0 +1,89 @@
+"""Which settings cannot be meant?
+
+arguments -> nothing, or an ArgumentError that says what to change
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flipbook.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from flipbook.train.arguments import DataArguments, ModelArguments, TrainingArguments
+
+_LEAST = {"questions_per_pass": 1, "feature_views": 1, "feature_store_max_gb": 0}
+
+
+def check_together(model: ModelArguments, data: DataArguments, training: TrainingArguments) -> None:
+    """Check numbers of the data, and that no setting contradicts another.
+
+    Raises:
+        ArgumentError: one is out of its range, or two exclude each other.
+    """
+    _check_numbers(data)
+    if data.max_batch_tokens and training.auto_find_batch_size:
+        raise ArgumentError(
+            "--auto_find_batch_size changes the number of questions of a batch, and "
+            "--max_batch_tokens counts tokens instead. Leave one of them out."
+        )
+    if data.frame_features == "store":
+        _check_store(model, training)
+    if model.quantize != "none" and model.lora_r == 0:
+        raise ArgumentError(
+            f"--quantize {model.quantize} freezes the language model. "
+            "Add --lora_r (for example 16), or remove --quantize."
+        )
+    is_mixed = model.frozen_dtype == "bfloat16" or model.quantize != "none"
+    if is_mixed and not training.bf16:
+        raise ArgumentError(
+            "--frozen_dtype bfloat16 and --quantize put bfloat16 weights beside float32 ones, "
+            "which meet only under --bf16 true. Add it, or leave them out."
+        )
+
+
+def refuse_unsupported(args: TrainingArguments) -> None:
+    """Check that no setting of the library is used that would do nothing or do harm here.
+
+    Raises:
+        ArgumentError: one is.
+    """
+    reasons = {
+        "use_liger_kernel": "it does nothing for a FastVLM",
+        "logging_nan_inf_filter": "it would log a loss that is not a number as 0",
+        "remove_unused_columns": "samples are not columns; it would empty every batch",
+        "dataloader_drop_last": "every record is trained on in every epoch",
+    }
+    if args.train_sampling_strategy != "random":
+        reasons["train_sampling_strategy"] = "batches are packed by length, without padding"
+    for name, reason in reasons.items():
+        if getattr(args, name):
+            raise ArgumentError(f"--{name} is not supported: {reason}. Leave it off.")
+    if args.eval_num_answers < 0 or args.report_num_questions < 0 or args.max_new_tokens < 1:
+        raise ArgumentError(
+            "--eval_num_answers and --report_num_questions must be 0 or more, and "
+            "--max_new_tokens 1 or more."
+        )
+
+
+def _check_numbers(data: DataArguments) -> None:
+    if not 0 <= data.max_bad_fraction < 1:
+        raise ArgumentError(f"--max_bad_fraction must be in [0, 1), got {data.max_bad_fraction}")
+    for name, least in _LEAST.items():
+        if getattr(data, name) < least:
+            raise ArgumentError(f"--{name} must be {least} or more, got {getattr(data, name)}")
+    if data.max_batch_tokens is not None and data.max_batch_tokens < 1:
+        raise ArgumentError(f"--max_batch_tokens must be 1 or more, got {data.max_batch_tokens}")
+
+
+def _check_store(model: ModelArguments, training: TrainingArguments) -> None:
+    if "vision_tower" in model.train_parts:
+        raise ArgumentError(
+            "--frame_features store keeps what a frozen vision tower sees, and --train_parts "
+            "names vision_tower. Leave one of them out."
+        )
+    if training.fsdp:
+        raise ArgumentError(
+            "--frame_features store needs the vision tower whole on each process, and --fsdp "
+            "divides it. Use DDP (torchrun alone), or --frame_features live."
+        )
