@@ -12,6 +12,7 @@ To add a part: one line in `FINGERPRINTED`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -51,6 +52,15 @@ def fingerprint_parts(model: Any, *, num_words: int) -> dict[str, str]:
         for piece in pieces:
             _add_values(hashes[part], piece)
     return {part: hashes[part].hexdigest() for part in FINGERPRINTED if part in used}
+
+
+def fingerprint_tensors(tensors: Mapping[str, Tensor]) -> str:
+    """Hash of named tensors, whatever their order and device."""
+    hashed = xxhash.xxh3_128()
+    for name, tensor in sorted(tensors.items()):
+        hashed.update(f"{name} {list(tensor.shape)}".encode())
+        _add_values(hashed, tensor)
+    return hashed.hexdigest()
 
 
 def fingerprint_words(tokenizer: Any) -> str:
