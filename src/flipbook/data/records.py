@@ -8,22 +8,20 @@ like, and how to add a form, stands in `readers`.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.readers import READERS, keys_error, read_row, reader_of
+from flipbook.data.record_ids import RecordIds
+from flipbook.data.rows import read_rows
 from flipbook.data.turns import Media, Turn, check_turns
-from flipbook.errors import ManifestError, RecordError, did_you_mean
+from flipbook.errors import ManifestError, RecordError
 
 __all__ = ["READERS", "Media", "Record", "Records", "Turn", "read_records"]
-
-_JSONL_EXTENSIONS = (".jsonl", ".ndjson")
-
 
 @dataclass(frozen=True)
 class Record:
@@ -60,6 +58,13 @@ class Records:
     rejected: tuple[RecordError, ...]
 
 
+class NamedRow(NamedTuple):
+    """A row with the name that no other row of its file has, or why it cannot be a record."""
+
+    record_id: str
+    content: dict[str, Any] | RecordError
+
+
 def read_records(
     data_path: str | os.PathLike[str],
     *,
@@ -85,13 +90,9 @@ def read_records(
     folders = MediaFolders(path, image_folder)
     records: list[Record] = []
     rejected: list[RecordError] = []
-    rows = list(_rows(path))
-    _refuse_unknown_structure(rows, path)
-    num_of_id: dict[str, int] = {}
-    for number, row in rows:
+    for row in named_rows(path):
         try:
-            record_id = _unused(_id_of(row, f"{path.name}:{number}"), num_of_id)
-            records.append(_record_of(row, folders=folders, record_id=record_id))
+            records.append(record_of(row, folders=folders))
         except RecordError as error:
             if strict:
                 raise
@@ -105,14 +106,62 @@ def count_records(data_path: str | os.PathLike[str]) -> int:
     Raises:
         ManifestError: the file is missing or is not JSON.
     """
-    return sum(1 for _ in _rows(Path(data_path)))
+    return sum(1 for _ in read_rows(Path(data_path)))
 
 
-def _record_of(row: dict[str, Any], *, folders: MediaFolders, record_id: str) -> Record:
-    task = row.get("task")
-    if task is not None and not isinstance(task, str):
-        raise RecordError(record_id, f"'task' is {task!r}; it must be text")
-    return Record(record_id, read_row(row, folders=folders, record_id=record_id), task)
+def named_rows(path: Path) -> Iterator[NamedRow]:
+    """Yield the rows of a file, each with a name of its own.
+
+    The file is read twice: first for its ids, and so that what is no manifest is refused before
+    its first row comes out.
+
+    Raises:
+        ManifestError: the file is missing, is not JSON, or none of its rows has a known structure.
+    """
+    ids = RecordIds(_ids_of(path))
+    for number, row in read_rows(path):
+        name = f"{path.name}:{number}"
+        try:
+            yield NamedRow(ids.name(_id_of(row, name)), row)
+        except RecordError as error:
+            yield NamedRow(name, error)
+
+
+def record_of(row: NamedRow, *, folders: MediaFolders) -> Record:
+    """Return the record that a row is.
+
+    Raises:
+        RecordError: it is none.
+    """
+    if isinstance(row.content, RecordError):
+        raise row.content
+    task = row.content.get("task")
+    if task is not None and (not isinstance(task, str) or not _is_whole(task)):
+        raise RecordError(row.record_id, f"'task' is {task!r}; it must be text")
+    turns = read_row(row.content, folders=folders, record_id=row.record_id)
+    return Record(row.record_id, turns, task)
+
+
+def _ids_of(path: Path) -> Iterator[str]:
+    """Yield the ids of rows that have one, or may have; refuse what is no manifest in the end."""
+    first: dict[str, Any] | None = None
+    is_empty, is_known = True, False
+    for number, row in read_rows(path):
+        is_empty = False
+        if isinstance(row, dict):
+            first = row if first is None else first
+            is_known = is_known or reader_of(row) is not None
+        try:
+            row_id = _id_of(row, f"{path.name}:{number}")
+        except RecordError:
+            continue  # it is told of when the row comes out
+        yield row_id
+    if is_empty:
+        raise ManifestError(f"{path}: holds no records; is it the right file?")
+    if first is None:
+        raise ManifestError(f"{path}: holds no objects; each row must be one, with keys")
+    if not is_known:
+        raise ManifestError(f"{path}: the first row {keys_error(first)}")
 
 
 def _id_of(row: Any, name: str) -> str:
@@ -121,84 +170,11 @@ def _id_of(row: Any, name: str) -> str:
     row_id = row.get("id")
     if row_id is None or row_id == "":
         return name
-    if isinstance(row_id, bool) or not isinstance(row_id, str | int):
+    if isinstance(row_id, bool) or not isinstance(row_id, str | int) or not _is_whole(str(row_id)):
         raise RecordError(name, f"'id' is {row_id!r}; it must be text or a whole number")
     return str(row_id)
 
 
-def _unused(record_id: str, num_of_id: dict[str, int]) -> str:
-    """Return an id that no earlier row has, and note it."""
-    unused = record_id
-    while unused in num_of_id:
-        num_of_id[record_id] += 1
-        unused = f"{record_id}#{num_of_id[record_id]}"
-    num_of_id[unused] = 1
-    return unused
-
-
-def _refuse_unknown_structure(rows: list[tuple[int, Any]], path: Path) -> None:
-    if not rows:
-        raise ManifestError(f"{path}: holds no records; is it the right file?")
-    objects = [row for _, row in rows if isinstance(row, dict)]
-    if not objects:
-        raise ManifestError(f"{path}: holds no objects; each row must be one, with keys")
-    if not any(reader_of(row) for row in objects):
-        raise ManifestError(f"{path}: the first row {keys_error(objects[0])}")
-
-
-def _rows(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yield numbers and rows: line numbers of JSONL, positions in a JSON list, from 1."""
-    text = _text_of(path)
-    if path.suffix.lower() in _JSONL_EXTENSIONS:
-        yield from _rows_of_lines(text, path)
-        return
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        if error.msg == "Extra data" and text.lstrip().startswith("{"):
-            yield from _rows_of_lines(text, path)
-            return
-        raise ManifestError(
-            f"{path}, line {error.lineno}, column {error.colno}: not JSON ({error.msg}); mend it "
-            "or write the file again"
-        ) from error
-    except RecursionError as error:
-        raise ManifestError(f"{path}: nested too deeply; a manifest is a list of rows") from error
-    if isinstance(content, dict) and reader_of(content):
-        content = [content]
-    if isinstance(content, dict):
-        raise ManifestError(
-            f"{path}: {keys_error(content)} A manifest is a list of rows, or one row per line."
-        )
-    if not isinstance(content, list):
-        raise ManifestError(f"{path}: holds {type(content).__name__}; a manifest is a list of rows")
-    yield from enumerate(content, start=1)
-
-
-def _rows_of_lines(text: str, path: Path) -> Iterator[tuple[int, Any]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield number, json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise ManifestError(
-                f"{path}, line {number}: not JSON ({error}); mend the line or remove it"
-            ) from error
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        siblings = [file.name for file in path.parent.glob("*.json*")]
-        raise ManifestError(
-            f"{path}: does not exist; check --data_path.{did_you_mean(path.name, siblings)}"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ManifestError(
-            f"{path}: is no text in UTF-8 ({error.reason} at byte {error.start}); a manifest is a "
-            "JSON or JSONL file"
-        ) from error
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+def _is_whole(text: str) -> bool:
+    """Return whether a text can be written down; half of a character (a lone surrogate) cannot."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
