@@ -49,7 +49,8 @@ def read_image(
     """
     check_square(frame_size=frame_size, aspect=aspect)
     pixels = torch.from_numpy(image_pixels(path))  # (H, W, 3)
-    return square_frames(pixels.permute(2, 0, 1)[None], frame_size=frame_size, aspect=aspect)[0]
+    frames = pixels[None].permute(0, 3, 1, 2)  # (1, 3, H, W)
+    return square_frames(frames, frame_size=frame_size, aspect=aspect)[0]
 
 
 def image_pixels(path: str | os.PathLike[str]) -> npt.NDArray[np.uint8]:
@@ -138,6 +139,8 @@ def _pad(frames: torch.Tensor, frame_size: int) -> torch.Tensor:
 
     Only the part of the square that the frame can reach is scaled. That part starts and ends where
     rows of the square and rows of the result have a common border, so its result is the same.
+    Columns are scaled first, as they are in a single call, and bars above and below are added in
+    between, when the frame is narrow and copying it costs little.
     """
     height, width = frames.shape[-2:]
     side = max(height, width)
@@ -145,15 +148,26 @@ def _pad(frames: torch.Tensor, frame_size: int) -> torch.Tensor:
     top, left = (side - height) // 2, (side - width) // 2
     first_row, num_rows = _reached(top, height, side=side, frame_size=frame_size)
     first_column, num_columns = _reached(left, width, side=side, frame_size=frame_size)
-    part = frames.new_zeros((len(frames), num_rows, num_columns, 3))  # (T, part of H, part of W, 3)
-    top, left = top - first_row, left - first_column
-    part[:, top : top + height, left : left + width] = frames.permute(0, 2, 3, 1)
     scaled_height, scaled_width = num_rows * frame_size // side, num_columns * frame_size // side
-    scaled = _scaled(part.permute(0, 3, 1, 2), scaled_height, scaled_width)
+    wide = _placed(frames, (0, left - first_column), (height, num_columns))
+    narrow = _scaled(wide, height, scaled_width)
+    tall = _placed(narrow, (top - first_row, 0), (num_rows, scaled_width))
+    scaled = _scaled(tall, scaled_height, scaled_width)
     top, left = first_row * frame_size // side, first_column * frame_size // side
     square = frames.new_zeros((len(frames), 3, frame_size, frame_size))
     square[:, :, top : top + scaled_height, left : left + scaled_width] = scaled
     return square
+
+
+def _placed(frames: torch.Tensor, start: tuple[int, int], size: tuple[int, int]) -> torch.Tensor:
+    """Return frames on black ground of `size`, their first pixel at `start` (row, column)."""
+    height, width = frames.shape[-2:]
+    if size == (height, width):
+        return frames
+    ground = frames.new_zeros((len(frames), *size, 3)).permute(0, 3, 1, 2)
+    top, left = start
+    ground[:, :, top : top + height, left : left + width] = frames
+    return ground
 
 
 def _reached(start: int, length: int, *, side: int, frame_size: int) -> tuple[int, int]:
