@@ -21,8 +21,9 @@ from flipbook.data.turns import Media, Turn
 from flipbook.errors import ArgumentError, did_you_mean
 from flipbook.evaluate.loading import DTYPES, open_model
 from flipbook.model.checkpoint import Checkpoint
-from flipbook.model.fastvlm import as_encoder_outputs, encode_frames, supervised_positions
+from flipbook.model.fastvlm import as_encoder_outputs, encode_frames
 from flipbook.model.generation import Prompt, generate_answers
+from flipbook.model.loss import supervised_positions
 from flipbook.model.processor.handed_media import clip_frames, picture_frames
 from flipbook.video.decode import is_video_file
 from flipbook.video.settings import ClipSettings

@@ -1,44 +1,27 @@
-"""How does a FastVLM read a batch of flipbooks?
+"""What does a FastVLM see of frames?
 
-    frames uint8 (B, T, 3, S, S) or (F, 3, S, S) -> pixel values (F, 3, S, S) -> features (F, P, D)
-    Batch -> loss over the supervised tokens
+    frames uint8 (T, 3, S, S) -> pixel values (T, 3, S, S) -> tower features (T, P, C)
+    tower features (F, P, C)  -> what the language model reads (F, P, D)
+    Batch -> tower features of each video and image in it
 
-The class of `transformers` is used unchanged: frames are ordinary images to it, encoded one by one
-and put back in the order in which their placeholders stand. Only positions whose next token is
-supervised meet the vocabulary-wide head.
+The class of `transformers` is used unchanged: frames are ordinary images to it, put back in the
+order in which their placeholders stand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from accelerate.utils import extract_model_from_parallel
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from flipbook.data.conversation import IGNORE_INDEX
-
 # How many pixels the tower takes at a time. On a CPU, more leaves the caches and has the system map
 # and unmap memory at each layer (benchmarks/encode.py); on a GPU, fewer leaves it idle.
 PX_PER_CALL = {"cpu": 2**20, "cuda": 2**24}
-
-
-@dataclass(frozen=True)
-class SupervisedLoss:
-    """What a forward pass over a Batch returns.
-
-    Attributes:
-        loss: scalar float32, the sum of the token losses over `num_items`.
-        logits: (N, V), the scores at the N supervised positions of the batch, row by row.
-        targets: (N,) int64, the token that each of them should have predicted.
-    """
-
-    loss: Tensor
-    logits: Tensor
-    targets: Tensor
 
 
 def flatten_frames(frames: Tensor) -> Tensor:
@@ -87,6 +70,92 @@ def tower_dtype(model: nn.Module) -> torch.dtype:
     raise ValueError("the model has no vision tower: its parameter names hold no 'vision_tower'")
 
 
+def plain_model(model: nn.Module) -> Any:
+    """Return the FastVLM inside what distributes, compiles or adapts it."""
+    inner: Any = extract_model_from_parallel(model, keep_torch_compile=False)
+    return inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+
+
+def tower_is_at_rest(model: nn.Module) -> bool:
+    """Return whether the tower can be run on its own, before the model's forward pass.
+
+    One that learns, or whose weights are spread over processes, must see the frames inside it.
+    """
+    tower = plain_model(model).model.vision_tower
+    return not any(p.requires_grad or isinstance(p, DTensor) for p in tower.parameters())
+
+
+def tower_features(
+    model: nn.Module,
+    frames: Tensor,
+    *,
+    image_mean: Sequence[float] = (0.0, 0.0, 0.0),
+    image_std: Sequence[float] = (1.0, 1.0, 1.0),
+) -> Tensor:
+    """Return what the vision tower makes of one video or image, (T, P, C), without gradient.
+
+    A few frames at a time go through it, in the memory order its depthwise convolutions like: on a
+    CPU that takes a third of the time of one large batch. How many depends on nothing but their
+    size, and mixed precision is off: equal frames give equal bits, whatever else is in a batch.
+
+    Args:
+        frames: uint8 (T, 3, S, S), T of 1 or more, on any device.
+    """
+    tower = plain_model(model).model.vision_tower
+    weight = next(tower.parameters())
+    px_per_call = PX_PER_CALL.get(weight.device.type, PX_PER_CALL["cuda"])
+    num_per_call = max(1, px_per_call // (frames.shape[-1] * frames.shape[-2]))
+    maps = []
+    with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
+        for part in torch.split(frames, num_per_call):
+            pixel_values = normalise_frames(
+                part.to(weight.device, non_blocking=True),
+                image_mean=image_mean,
+                image_std=image_std,
+                dtype=weight.dtype,
+            ).contiguous(memory_format=torch.channels_last)
+            maps.append(tower(pixel_values).last_hidden_state)  # (t, C, h, w)
+        # Contiguous, as features from a file are: the projector's sums depend on the order.
+        return torch.cat(maps).flatten(2).permute(0, 2, 1).contiguous()  # (T, P, C)
+
+
+def encode_visuals(
+    model: nn.Module,
+    batch: Mapping[str, Any],
+    *,
+    image_mean: Sequence[float] = (0.0, 0.0, 0.0),
+    image_std: Sequence[float] = (1.0, 1.0, 1.0),
+) -> list[Tensor]:
+    """Return the features (T, P, C) of each visual of a Batch, through a tower at rest.
+
+    Those that were stored are only moved to the tower's device and dtype. The others are encoded
+    one visual at a time.
+
+    Args:
+        batch: see `flipbook.data.batch.Batch`.
+    """
+    weight = next(plain_model(model).model.vision_tower.parameters())
+    slots = batch["visuals"]
+    stored = _split(batch.get("features"), [s.num_frames for s in slots if s.is_stored])
+    live = _split(batch.get("frames"), [s.num_frames for s in slots if not s.is_stored])
+    return [
+        next(stored).to(weight.device, weight.dtype, non_blocking=True)
+        if slot.is_stored
+        else tower_features(model, next(live), image_mean=image_mean, image_std=image_std)
+        for slot in slots
+    ]
+
+
+def _split(tensor: Tensor | None, counts: list[int]) -> Iterator[Tensor]:
+    return iter(() if tensor is None else torch.split(tensor, counts))
+
+
+def project(model: nn.Module, features: Tensor) -> Tensor:
+    """Return what the language model reads, (F, P, D), of tower features (F, P, C)."""
+    projected: Tensor = plain_model(model).model.multi_modal_projector(features)
+    return projected
+
+
 def encode_frames(
     model: nn.Module,
     frames: Tensor,
@@ -96,32 +165,13 @@ def encode_frames(
 ) -> Tensor:
     """Return what the language model reads of each frame, (F, P, D), through a tower at rest.
 
-    The tower runs without gradient over a few frames at a time, in the memory order its depthwise
-    convolutions like: on a CPU that takes a third of the time of one large batch. The projector
-    runs with gradient where it is wanted.
-
     Args:
         frames: uint8 (B, T, 3, S, S) or (F, 3, S, S), at least one, on any device.
     """
-    inner: Any = getattr(model, "module", model)
-    inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
-    flat = flatten_frames(frames)
-    weight = next(inner.model.vision_tower.parameters())
-    px_per_call = PX_PER_CALL.get(weight.device.type, PX_PER_CALL["cuda"])
-    num_per_call = max(1, px_per_call // (flat.shape[-1] * flat.shape[-2]))
-    maps = []
-    with torch.no_grad():
-        for part in torch.split(flat, num_per_call):
-            pixel_values = normalise_frames(
-                part.to(weight.device),
-                image_mean=image_mean,
-                image_std=image_std,
-                dtype=weight.dtype,
-            ).contiguous(memory_format=torch.channels_last)
-            maps.append(inner.model.vision_tower(pixel_values).last_hidden_state)  # (f, C, h, w)
-    tokens = torch.cat(maps).flatten(2).permute(0, 2, 1)  # (F, P, C)
-    features: Tensor = inner.model.multi_modal_projector(tokens)
-    return features  # (F, P, D)
+    features = tower_features(
+        model, flatten_frames(frames), image_mean=image_mean, image_std=image_std
+    )
+    return project(model, features)  # (F, P, D)
 
 
 def as_encoder_outputs(features: Tensor) -> dict[str, BaseModelOutputWithPooling]:
@@ -129,93 +179,22 @@ def as_encoder_outputs(features: Tensor) -> dict[str, BaseModelOutputWithPooling
     return {"image": BaseModelOutputWithPooling(pooler_output=features)}
 
 
-def supervised_positions(labels: Tensor) -> Tensor:
-    """Return bool (B, L): true where the next token is supervised.
-
-    labels      -100 -100   A  <end>        position 1 predicts A, position 2 predicts <end>
-    positions      0    1   1      0
-    """
-    keep = torch.zeros_like(labels, dtype=torch.bool)
-    keep[:, :-1] = labels[:, 1:] != IGNORE_INDEX
-    return keep  # (B, L)
-
-
-def supervised_loss(
-    model: nn.Module,
-    batch: Mapping[str, Any],
-    *,
-    image_mean: Sequence[float] = (0.0, 0.0, 0.0),
-    image_std: Sequence[float] = (1.0, 1.0, 1.0),
-    num_items: Tensor | int | None = None,
-    label_smoothing: float = 0.0,
-) -> SupervisedLoss:
-    """Return the loss of a Batch, computed only where there is a label.
-
-    Args:
-        model: a FastVLM, or a wrapper around one (PEFT, DDP, FSDP).
-        batch: `input_ids`, `attention_mask`, `labels` (B, L) and, when it has pictures, `frames`.
-        num_items: what the summed token losses are divided by; the batch's own number of
-            supervised tokens when none.
-        label_smoothing: share of the target's weight that all other tokens get.
-
-    Raises:
-        ValueError: no token of the batch is supervised: there is nothing to learn from.
-    """
-    labels: Tensor = batch["labels"]
-    keep = supervised_positions(labels)
-    targets = labels[:, 1:][keep[:, :-1]]  # (N,)
-    if targets.numel() == 0:
-        raise ValueError("no token of the batch is supervised")
-    seen = _see(model, batch.get("frames"), image_mean=image_mean, image_std=image_std)
-    output = model(
-        input_ids=batch["input_ids"],
-        attention_mask=batch["attention_mask"],
-        logits_to_keep=keep,
-        use_cache=False,
-        **seen,
-    )
-    logits = output.logits  # (N, V)
-    summed = nn.functional.cross_entropy(
-        logits.float(), targets, reduction="sum", label_smoothing=label_smoothing
-    )
-    divisor = targets.numel() if num_items is None else num_items
-    return SupervisedLoss(summed / divisor, logits, targets)
-
-
-def _see(
-    model: nn.Module,
-    frames: Tensor | None,
-    *,
-    image_mean: Sequence[float],
-    image_std: Sequence[float],
-) -> dict[str, Any]:
-    """Return the frames as the argument through which the model takes them.
-
-    A tower that learns, or whose weights are spread over processes, must see them inside the
-    model's own forward pass.
-    """
-    if frames is None:
-        return {}
-    tower = [p for name, p in model.named_parameters() if "vision_tower" in name]
-    if any(p.requires_grad or isinstance(p, DTensor) for p in tower):
-        pixel_values = normalise_frames(
-            frames, image_mean=image_mean, image_std=image_std, dtype=tower[0].dtype
-        )
-        return {"pixel_values": pixel_values}
-    features = encode_frames(model, frames, image_mean=image_mean, image_std=image_std)
-    return {"mm_encoder_outputs": as_encoder_outputs(features)}
-
-
 def touch_vision(model: nn.Module, *, frame_size: int) -> Tensor:
-    """Return a zero that depends on every weight between a frame and the language model.
+    """Return a zero that depends on every weight that trains between a frame and the words.
 
     A batch of texts leaves the tower and the projector without a gradient, on which the other
     processes of a distributed run would wait for ever. Adding this to its loss gives them one of 0.
     """
-    weight = next(model.parameters())
-    blank = torch.zeros(
-        1, 3, frame_size, frame_size, dtype=tower_dtype(model), device=weight.device
-    )
-    inner: Any = getattr(model, "module", model)
-    features: Tensor = inner.get_image_features(pixel_values=blank).pooler_output  # (1, P, D)
+    inner = plain_model(model)
+    weight = next(inner.parameters())
+    if tower_is_at_rest(model):
+        width = inner.config.vision_config.hidden_size
+        features = project(
+            model, torch.zeros(1, 1, width, dtype=tower_dtype(model), device=weight.device)
+        )
+    else:
+        blank = torch.zeros(
+            1, 3, frame_size, frame_size, dtype=tower_dtype(model), device=weight.device
+        )
+        features = inner.get_image_features(pixel_values=blank).pooler_output  # (1, P, D)
     return features.float().sum() * 0.0
