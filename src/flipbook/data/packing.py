@@ -164,6 +164,11 @@ class PackedBatches:
         """How full the batches of the first epoch are, 0 to 1."""
         return float(self._sizes.sum()) / (self._num_batches * self._capacity)
 
+    @property
+    def longest_tokens(self) -> int:
+        """Length of the longest batch of the first epoch."""
+        return max(int(self.units.num_tokens[batch].sum()) for batch in self.batches(0))
+
     def _conversations(self, unit: int) -> tuple[int, ...]:
         if unit >= 0:
             return self.units[unit]

@@ -61,9 +61,12 @@ class ModelArguments:
         default=False,
         metadata={"help": "Let the BatchNorm statistics of a trained vision tower move."},
     )
-    attn_implementation: Literal["auto", "sdpa", "flex_attention", "eager"] = field(
+    attn_implementation: str = field(
         default="auto",
-        metadata={"help": "Attention of the language model; auto is flex_attention on a GPU."},
+        metadata={
+            "help": "Attention of the language model: sdpa, eager, or flex_attention, which auto "
+            "takes on a CUDA GPU."
+        },
     )
 
 

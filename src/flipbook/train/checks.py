@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from flipbook.errors import ArgumentError
+from flipbook.model.attention import choose_attention
 
 if TYPE_CHECKING:
     from flipbook.train.arguments import DataArguments, ModelArguments, TrainingArguments
@@ -22,6 +23,7 @@ def check_together(model: ModelArguments, data: DataArguments, training: Trainin
         ArgumentError: one is out of its range, or two exclude each other.
     """
     _check_numbers(data)
+    choose_attention(model.attn_implementation, device_type=training.device.type)
     if data.max_batch_tokens and training.auto_find_batch_size:
         raise ArgumentError(
             "--auto_find_batch_size changes the number of questions of a batch, and "

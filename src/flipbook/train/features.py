@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from flipbook.data.batch import DataModule
 from flipbook.data.store import FeatureStore
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.encoder import encoder_fingerprint
@@ -41,6 +42,18 @@ def open_store(
         ),
         max_bytes=int(arguments.data.feature_store_max_gb * 1e9) or None,
     )
+
+
+def use_store(
+    arguments: Arguments, data: DataModule, *, model: nn.Module, checkpoint: Checkpoint
+) -> FeatureStore | None:
+    """Return the store as `open_store` does, after telling the data of it."""
+    store = open_store(arguments, model=model, checkpoint=checkpoint)
+    for dataset in (data["train_dataset"], data["eval_dataset"]):
+        if store is not None and dataset is not None:
+            dataset.store = store
+            dataset.num_views = arguments.data.feature_views
+    return store
 
 
 def store_folder(arguments: Arguments) -> Path:

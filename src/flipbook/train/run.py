@@ -20,14 +20,18 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from flipbook.data.batch import DataModule, make_supervised_data_module
 from flipbook.data.dataset import clip_settings
+from flipbook.data.packing import PackedBatches
 from flipbook.errors import ArgumentError
 from flipbook.model.adapters.trained_on import AdapterBase, describe_base
+from flipbook.model.attention import choose_attention, set_attention
 from flipbook.model.checkpoint import Checkpoint, load_as_stored, load_checkpoint
 from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
 from flipbook.model.tuning import LoraSettings, cast_frozen, choose_trainable
 from flipbook.train.arguments import Arguments, DataArguments, ModelArguments
 from flipbook.train.batches import BatchRules
+from flipbook.train.features import autocast_dtype, use_store
 from flipbook.train.finish import save_run
+from flipbook.train.memory import plan_memory
 from flipbook.train.origin import after_training, describe_run
 from flipbook.train.plan import num_optimizer_steps, print_plan
 from flipbook.train.progress import ProgressCallback, Throughput
@@ -96,10 +100,14 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
         write_environment(run_folder)
     trainer = _make_trainer(arguments, model, checkpoint, data, run_folder, shown)
     trainer.adapter_base = base
+    store = trainer.store = use_store(arguments, data, model=model, checkpoint=checkpoint)
+    _choose_checkpointing(arguments, trainer, batches, console=shown)
     try:
         trainer.train(resume_from_checkpoint=resume_from)
     finally:
         trainer.progress.close()
+        if store is not None:
+            store.close()
     if checkpoint.provenance is not None:
         checkpoint.provenance = after_training(checkpoint.provenance, trainer.state)
     model_folder = save_run(trainer, arguments, checkpoint, run_folder=run_folder, base=base)
@@ -114,7 +122,6 @@ def _load(arguments: Arguments) -> Checkpoint:
         arguments.model.model_name_or_path,
         dtype=torch.bfloat16 if quantize else torch.float32,
         quantize=quantize,
-        attn_implementation=arguments.model.attn_implementation,
     )
 
 
@@ -204,6 +211,10 @@ def _prepare_model(
 ) -> nn.Module:
     """Return the model with what trains in float32 and what does not as asked."""
     words, args = arguments.model, arguments.training
+    set_attention(
+        checkpoint.model,
+        choose_attention(words.attn_implementation, device_type=args.device.type),
+    )
     model = choose_trainable(checkpoint.model, words.train_parts, lora=lora)
     if words.frozen_dtype == "bfloat16" or (words.frozen_dtype == "auto" and args.bf16):
         cast_frozen(model, torch.bfloat16)
@@ -211,6 +222,28 @@ def _prepare_model(
         # The library's switch does not reach into timm.
         checkpoint.model.model.vision_tower.timm_model.set_grad_checkpointing(True)
     return model
+
+
+def _choose_checkpointing(
+    arguments: Arguments,
+    trainer: FlipbookTrainer,
+    batches: PackedBatches,
+    *,
+    console: Console | None,
+) -> None:
+    """Let activations be computed twice where they would not fit, unless the user has decided."""
+    args = arguments.training
+    is_decided = {"activation_checkpointing", "gradient_checkpointing"} & arguments.explicit
+    if is_decided or args.fsdp or args.deepspeed:
+        return
+    plan = plan_memory(
+        trainer.accelerator.unwrap_model(trainer.model),
+        longest_tokens=batches.longest_tokens,
+        autocast_dtype=autocast_dtype(args),
+    )
+    args.activation_checkpointing = plan.is_tight
+    if console is not None:
+        console.print(str(plan))
 
 
 def _make_trainer(
@@ -234,6 +267,7 @@ def _make_trainer(
         data=data,
         args=args,
         progress=progress,
+        rules=BatchRules.of(arguments.data),
         train_batch_norm=arguments.model.train_batch_norm,
     )
 

@@ -27,6 +27,8 @@ from flipbook.data.store import FeatureStore
 from flipbook.errors import TrainingError
 from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.checkpoint import Checkpoint
+from flipbook.model.fastvlm import encode_visuals, touch_vision, tower_is_at_rest
+from flipbook.model.loss import supervised_loss
 from flipbook.model.tuning import parameter_groups, set_train_mode
 from flipbook.train.answers import count_right, spread
 from flipbook.train.arguments import TrainingArguments
@@ -108,9 +110,6 @@ class FlipbookTrainer(Trainer):
         Raises:
             TrainingError: it is not finite; no weight was changed by it.
         """
-        from flipbook.model.fastvlm import touch_vision
-        from flipbook.model.loss import supervised_loss
-
         if model.training:  # the library has just put the whole model, tower included, in it
             set_train_mode(model, train_batch_norm=self._train_batch_norm)
         with self.accelerator.autocast():
@@ -143,8 +142,6 @@ class FlipbookTrainer(Trainer):
 
     def _features(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor | None:
         """Return what a frozen tower makes of a batch, (F, P, C); None where it must learn."""
-        from flipbook.model.encoding import encode_visuals, tower_is_at_rest
-
         if not inputs["visuals"] or not tower_is_at_rest(model):
             return None
         parts = encode_visuals(

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from flipbook.errors import ArgumentError
+from flipbook.train.parsing import parse_arguments
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ("--questions_per_pass=0", r"--questions_per_pass must be 1 or more, got 0"),
+        ("--feature_views=0", r"--feature_views must be 1 or more"),
+        ("--feature_store_max_gb=-1", r"--feature_store_max_gb must be 0 or more"),
+        ("--max_batch_tokens=0", r"--max_batch_tokens must be 1 or more"),
+        ("--max_batch_tokens=99 --auto_find_batch_size=true", r"counts tokens instead"),
+        ("--frame_features=store --train_parts vision_tower", r"frozen vision tower.*vision_tower"),
+        ("--train_sampling_strategy=group_by_length", r"packed by length, without padding"),
+        ("--dataloader_drop_last=true", r"every record is trained on in every epoch"),
+        ("--attn_implementation=flash_attention_2", r"flash attention takes no masks"),
+        ("--attn_implementation=sdpaa", r"unknown word 'sdpaa'.*sdpa"),
+        ("--frame_features=disk", r"invalid choice"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(flags: str, reason: str) -> None:
+    with pytest.raises(ArgumentError, match=reason):
+        parse_arguments(["--data_path", "rows.json", "--use_cpu=true", *flags.split()])
+
+
+def test_a_divided_tower_stores_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = parse_arguments(["--data_path", "rows.json", "--frame_features=store"])
+    monkeypatch.setattr(arguments.training, "fsdp", True)
+    with pytest.raises(ArgumentError, match=r"--fsdp divides it.*live"):
+        type(arguments)(arguments.model, arguments.data, arguments.training)
