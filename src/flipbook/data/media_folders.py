@@ -11,13 +11,19 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TypeVar
 
 from flipbook.data.turns import Media
 from flipbook.errors import ArgumentError, MediaError, RecordError
 from flipbook.video.decode import is_video_file
 from flipbook.video.paths import checked_file
 
+ValueT = TypeVar("ValueT")
+
 _ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]+://|^data:")
+
+
+_MOST_REMEMBERED = 1 << 16  # files and folders, so that a million clips take no more memory
 
 
 class MediaFolders:
@@ -26,13 +32,18 @@ class MediaFolders:
     Args:
         manifest_path: its folder is one of them.
         image_folder: another one; relative paths begin here if it is given.
+        looks_up: whether `find` looks for the file; if not, `check` is to be asked later.
 
     Raises:
         ArgumentError: `image_folder` is no folder.
     """
 
     def __init__(
-        self, manifest_path: str | os.PathLike[str], image_folder: str | os.PathLike[str] | None
+        self,
+        manifest_path: str | os.PathLike[str],
+        image_folder: str | os.PathLike[str] | None,
+        *,
+        looks_up: bool = True,
     ) -> None:
         manifest_folder = Path(manifest_path).absolute().parent
         if image_folder is not None and not Path(image_folder).is_dir():
@@ -42,46 +53,76 @@ class MediaFolders:
         self.start = manifest_folder if image_folder is None else Path(image_folder).absolute()
         folders = {os.path.realpath(self.start): None, os.path.realpath(manifest_folder): None}
         self.folders = tuple(folders)
+        self._looks_up = looks_up
         self._found: dict[str, Media] = {}
+        self._real_folders: dict[str, str] = {}
 
     def find(self, path: object, *, record_id: str) -> Media:
         """Return the video or image that a record names.
 
         Raises:
-            RecordError: `path` is no text, is an address, leads outside the folders, or names no
-                regular file with content.
+            RecordError: `path` is no text or is an address; or, where files are looked for, as
+                `check` says.
         """
         if not isinstance(path, str) or not path:
             raise RecordError(record_id, f"a media path is {path!r}; it must be the path of a file")
         if path not in self._found:
-            self._found[path] = self._look_up(path, record_id)
+            media = self._name(path, record_id)
+            if self._looks_up:
+                self.check(media, record_id=record_id)
+            _remember(self._found, path, media)
         return self._found[path]
 
-    def _look_up(self, path: str, record_id: str) -> Media:
+    def check(self, media: Media, *, record_id: str) -> None:
+        """Check that a video or image may be opened, as far as can be told without opening it.
+
+        Raises:
+            RecordError: it leads outside the folders, or is no regular file with content.
+        """
+        real = self._real_path(media.path)
+        if not any(_is_inside(real, folder) for folder in self.folders):
+            raise RecordError(
+                record_id,
+                f"{media.path} leads outside of {' and '.join(self.folders)}; move the file there "
+                "or name its folder with --image_folder",
+            )
+        try:
+            checked_file(media.path)
+        except MediaError as error:
+            raise RecordError(record_id, str(error)) from error
+
+    def _name(self, path: str, record_id: str) -> Media:
         if _ADDRESS.match(path):
             raise RecordError(
                 record_id,
                 f"{path[:200]} is an address, and only local files are read; download it and name "
                 "the file",
             )
+        if not _is_file_name(path):
+            raise RecordError(record_id, f"{path!r} is no name that a file can have; mend it")
         absolute = os.path.abspath(os.path.join(self.start, path))
-        try:
-            real = os.path.realpath(absolute)
-        except ValueError as error:
-            raise RecordError(
-                record_id, f"{path!r} is no name that a file can have; mend it"
-            ) from error
-        if not any(_is_inside(real, folder) for folder in self.folders):
-            raise RecordError(
-                record_id,
-                f"{path} leads outside of {' and '.join(self.folders)}; move the file there or "
-                "name its folder with --image_folder",
-            )
-        try:
-            checked_file(absolute)
-        except MediaError as error:
-            raise RecordError(record_id, str(error)) from error
         return Media("video" if is_video_file(absolute) else "image", absolute)
+
+    def _real_path(self, path: str) -> str:
+        """Return a path without links; each folder is followed once."""
+        folder, name = os.path.split(path)
+        if folder not in self._real_folders:
+            _remember(self._real_folders, folder, os.path.realpath(folder))
+        real = os.path.join(self._real_folders[folder], name)
+        return os.path.realpath(real) if os.path.islink(real) else real
+
+
+def _remember(memory: dict[str, ValueT], key: str, value: ValueT) -> None:
+    if len(memory) >= _MOST_REMEMBERED:
+        memory.clear()
+    memory[key] = value
+
+
+def _is_file_name(path: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_inside(path: str, folder: str) -> bool:

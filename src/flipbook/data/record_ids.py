@@ -25,10 +25,14 @@ class RecordIds:
 
     Args:
         ids: of all rows, in order, as often as they occur.
+
+    Attributes:
+        num_rows: how many that are.
     """
 
     def __init__(self, ids: Iterable[str]) -> None:
         hashes = np.fromiter(map(_hash, ids), dtype=np.uint64)
+        self.num_rows = len(hashes)
         self._hashes: NDArray[np.uint64] = np.unique(hashes)
         # Of each id how many names are taken: none, the id, the id and id#2, ...
         self._num_names: NDArray[np.int32] = np.zeros(len(self._hashes), dtype=np.int32)
@@ -36,6 +40,8 @@ class RecordIds:
     def name(self, row_id: str) -> str:
         """Return a name that no earlier row has; to be asked once for each row, in order."""
         place = self._place(row_id)
+        if place is None:
+            raise ValueError(f"{row_id!r} is none of the ids that were given")
         if not self._is_taken(row_id):
             self._num_names[place] = 1
             return row_id
@@ -50,8 +56,10 @@ class RecordIds:
         if place is not None and self._num_names[place] > 0:
             return True
         parts = _NUMBERED.fullmatch(name)
-        stem = self._place(parts[1]) if parts else None
-        return stem is not None and 2 <= int(parts[2]) <= self._num_names[stem]
+        if parts is None:
+            return False
+        stem = self._place(parts[1])
+        return stem is not None and 2 <= int(parts[2]) <= int(self._num_names[stem])
 
     def _place(self, row_id: str) -> int | None:
         number = np.uint64(_hash(row_id))

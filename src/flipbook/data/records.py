@@ -23,6 +23,7 @@ from flipbook.errors import ManifestError, RecordError
 
 __all__ = ["READERS", "Media", "Record", "Records", "Turn", "read_records"]
 
+
 @dataclass(frozen=True)
 class Record:
     """One or several independent conversations about the same media.
@@ -90,7 +91,7 @@ def read_records(
     folders = MediaFolders(path, image_folder)
     records: list[Record] = []
     rejected: list[RecordError] = []
-    for row in named_rows(path):
+    for row in named_rows(path, survey(path)):
         try:
             records.append(record_of(row, folders=folders))
         except RecordError as error:
@@ -109,16 +110,24 @@ def count_records(data_path: str | os.PathLike[str]) -> int:
     return sum(1 for _ in read_rows(Path(data_path)))
 
 
-def named_rows(path: Path) -> Iterator[NamedRow]:
-    """Yield the rows of a file, each with a name of its own.
-
-    The file is read twice: first for its ids, and so that what is no manifest is refused before
-    its first row comes out.
+def survey(path: Path) -> RecordIds:
+    """Return the ids of a file, after reading all of it once.
 
     Raises:
         ManifestError: the file is missing, is not JSON, or none of its rows has a known structure.
     """
-    ids = RecordIds(_ids_of(path))
+    return RecordIds(_ids_of(path))
+
+
+def named_rows(path: Path, ids: RecordIds) -> Iterator[NamedRow]:
+    """Yield the rows of a file, each with a name of its own.
+
+    Args:
+        ids: what `survey` found; good for one reading.
+
+    Raises:
+        ManifestError: the file has changed so much since that it cannot be read.
+    """
     for number, row in read_rows(path):
         name = f"{path.name}:{number}"
         try:

@@ -12,8 +12,11 @@ import codecs
 import json
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
+
+from xxhash import xxh3_128
 
 from flipbook.data.readers import keys_error, reader_of
 from flipbook.errors import ManifestError, did_you_mean
@@ -24,7 +27,7 @@ _JSONL_EXTENSIONS = (".jsonl", ".ndjson")
 _ENCODING = "utf-8-sig"
 _WINDOW_CHARACTERS = 1 << 18
 _LONGEST_CUT = 32  # a number, an escape or a word like -Infinity that the window's end cuts
-_CHUNK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 20
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -33,12 +36,33 @@ def read_rows(path: Path) -> Iterator[Row]:
     Raises:
         ManifestError: the file is missing, is no regular file, is no text, or is not JSON.
     """
+    with _open(path) as file:
+        if path.suffix.lower() in _JSONL_EXTENSIONS:
+            yield from _rows_of_lines(file, path)
+        else:
+            yield from _rows_of_json(file, path)
+
+
+def content_hash(path: Path) -> str:
+    """Return a hash of what is in a manifest.
+
+    Raises:
+        ManifestError: the file is missing or cannot be read.
+    """
+    digest = xxh3_128()
+    with _open(path) as file:
+        while block := file.buffer.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[TextIO]:
+    """Open a manifest; what goes wrong while it is read is told of by its name."""
+    _check_kind(path)
     try:
-        with _open(path) as file:
-            if path.suffix.lower() in _JSONL_EXTENSIONS:
-                yield from _rows_of_lines(file, path)
-            else:
-                yield from _rows_of_json(file, path)
+        with path.open(encoding=_ENCODING) as file:
+            yield file
     except UnicodeDecodeError as error:
         raise ManifestError(
             f"{path}: is no text in UTF-8 ({error.reason} at byte {_first_bad_byte(path)}); a "
@@ -48,7 +72,7 @@ def read_rows(path: Path) -> Iterator[Row]:
         raise ManifestError(f"{path}: cannot be read ({error.strerror}); check the path") from error
 
 
-def _open(path: Path) -> TextIO:
+def _check_kind(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
@@ -56,11 +80,12 @@ def _open(path: Path) -> TextIO:
         raise ManifestError(
             f"{path}: does not exist; check --data_path.{did_you_mean(path.name, siblings)}"
         ) from error
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a folder has its own words on opening
         raise ManifestError(
             f"{path}: is no regular file, and a manifest is read more than once; write it to a file"
         )
-    return path.open(encoding=_ENCODING)
 
 
 def _rows_of_lines(file: TextIO, path: Path) -> Iterator[Row]:
@@ -200,7 +225,7 @@ def _first_bad_byte(path: Path) -> int:
     num_bytes = 0
     with path.open("rb") as file:
         while True:
-            chunk = file.read(_CHUNK_BYTES)
+            chunk = file.read(_BLOCK_BYTES)
             num_waiting = len(decoder.getstate()[0])
             try:
                 decoder.decode(chunk, final=not chunk)

@@ -1,0 +1,257 @@
+"""Which conversations of some manifests can be learned from, and what is known of each?
+
+    manifests, ConversationEncoder  ->  ConversationTable: table[i] -> Conversation, num_tokens (N,)
+
+The words stay on disk and are read when they are asked for; in memory are some 20 bytes for each
+conversation. What was found out is kept for the next time. Whether the media are still there is
+asked each time anew, so a clip that was deleted since is missed before the first step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import weakref
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from xxhash import xxh3_128
+
+from flipbook import errors
+from flipbook.data.encoder import ConversationEncoder
+from flipbook.data.measuring import (
+    SCHEMA,
+    Conversation,
+    Measurer,
+    measure,
+    numbered_rows,
+    turns_from_json,
+)
+from flipbook.data.presence import IntArray, Presence, column, find_media, group, lines_at, pairs
+from flipbook.data.records import survey
+from flipbook.data.rows import content_hash
+from flipbook.data.table_file import default_folder, find_or_write
+from flipbook.errors import ManifestError, RecordError
+
+__all__ = ["Conversation", "ConversationTable", "DataCheck", "open_table"]
+
+MIN_PARALLEL_ROWS = 4_000  # from here on processes save more time than they take to begin
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What was found before the first step, without decoding.
+
+    Attributes:
+        num_records: that were read, the rejected ones among them.
+        num_conversations: that will be trained on.
+        rejected: the records that will not, each with its reason, in their order.
+        num_mismatched: conversations whose whole-text encoding differs by a few tokens.
+        longest_tokens: length of the longest conversation.
+        longest_id: and its record.
+        total_tokens: of one epoch.
+        total_supervised_tokens: those among them that are learned.
+    """
+
+    num_records: int
+    num_conversations: int
+    rejected: tuple[RecordError, ...]
+    num_mismatched: int
+    longest_tokens: int
+    longest_id: str
+    total_tokens: int
+    total_supervised_tokens: int
+
+
+class ConversationTable:
+    """The conversations of some manifests; `table[i]` reads one.
+
+    Attributes:
+        num_tokens: int32 (N,), the length of each.
+        head_tokens: int32 (N,), how many of them others about the same media may share, see
+            `shared_head`.
+        clips: int64 (N,), equal where conversations may share their head: the same media in the
+            same order after the same words. Dense from 0 in the order of first appearance.
+        check: what was found, see `DataCheck`.
+    """
+
+    def __init__(self, rows: datasets.Dataset, presence: Presence) -> None:
+        is_good, rejected = _sort_out(rows, presence)
+        places = np.flatnonzero(is_good)
+        self._texts = rows.select_columns(["record_id", "task", "turns"])
+        self._places = None if is_good.all() else places.astype(np.uint32)
+        self.num_tokens: NDArray[np.int32] = column(rows, "num_tokens")[places]
+        self.head_tokens: NDArray[np.int32] = column(rows, "head_tokens")[places]
+        self.clips = _clips(pairs(rows, "head")[places], has_head=self.head_tokens > 0)
+        media = group(pairs(rows, "media")[places])
+        self._first_with_media: NDArray[np.uint32] = media.first.astype(np.uint32)[media.numbers]
+        longest = int(self.num_tokens.argmax()) if len(places) else None
+        self.check = DataCheck(
+            num_records=int(column(rows, "record").max()) + 1 if len(rows) else 0,
+            num_conversations=len(places),
+            rejected=rejected,
+            num_mismatched=int((column(rows, "num_mismatched")[places] > 0).sum()),
+            longest_tokens=0 if longest is None else int(self.num_tokens[longest]),
+            longest_id="" if longest is None else self._line(longest)["record_id"],
+            total_tokens=int(self.num_tokens.sum(dtype=np.int64)),
+            total_supervised_tokens=int(column(rows, "num_supervised")[places].sum(dtype=np.int64)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.num_tokens)
+
+    def __getitem__(self, index: int) -> Conversation:
+        """Return one conversation.
+
+        Raises:
+            IndexError: there are not so many.
+        """
+        line = self._line(index)
+        return Conversation(line["record_id"], turns_from_json(line["turns"]), line["task"])
+
+    def clip_name(self, index: int) -> str:
+        """Return the id of the first record that shows the same media as a conversation.
+
+        It names their random instants, which are then the same whichever conversations are joined.
+        """
+        return str(self._line(int(self._first_with_media[index]))["record_id"])
+
+    def _line(self, index: int) -> dict[str, Any]:
+        place = range(len(self))[index]
+        line: dict[str, Any] = self._texts[place if self._places is None else self._places[place]]
+        return line
+
+
+def open_table(
+    data_path: str | Sequence[str],
+    *,
+    image_folder: str | None,
+    encoder: ConversationEncoder,
+    num_workers: int | None = None,
+    cache_folder: Path | None = None,
+) -> ConversationTable:
+    """Return the conversations of one manifest or several, measured now or earlier.
+
+    Args:
+        data_path: a JSON or JSONL file of records, or several.
+        image_folder: see `read_records`.
+        encoder: what conversations are encoded with.
+        num_workers: processes that share the measuring of many conversations; as many as there are
+            cores if not given, and 0 is none.
+        cache_folder: where what was found out is kept; see `default_folder`.
+
+    Raises:
+        ManifestError: a manifest cannot be read.
+        ArgumentError: `image_folder` is no folder.
+        DataError: there is no room for the table, or media change while it is made.
+    """
+    paths = (data_path,) if isinstance(data_path, str) else tuple(data_path)
+    measurer = Measurer(paths, image_folder, encoder)
+    hashes = [content_hash(Path(path)) for path in paths]
+
+    def measure_all() -> Iterator[pa.RecordBatch]:
+        yield from _measure_all(measurer, num_workers)
+        for path, known in zip(paths, hashes, strict=True):
+            if content_hash(Path(path)) != known:
+                raise ManifestError(f"{path}: has changed while it was read; start again")
+
+    def open_current(rows: datasets.Dataset) -> ConversationTable | None:
+        presence = find_media(rows, measurer)
+        return ConversationTable(rows, presence) if presence.is_current else None
+
+    table, temporary = find_or_write(
+        cache_folder or default_folder(),
+        _key(measurer, hashes),
+        schema=SCHEMA,
+        measure=measure_all,
+        open_current=open_current,
+    )
+    if temporary is not None:
+        weakref.finalize(table, _remove, temporary, os.getpid())
+    return table
+
+
+def _key(measurer: Measurer, hashes: Sequence[str]) -> str:
+    """Return a word that is another one whenever what is measured might be."""
+    folder = measurer.image_folder
+    parts = {
+        "paths": [os.path.abspath(path) for path in measurer.paths],
+        "content": list(hashes),
+        "image_folder": None if folder is None else os.path.abspath(folder),
+        "encoder": measurer.encoder.fingerprint(),
+        "columns": str(SCHEMA),
+    }
+    return xxh3_128(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _measure_all(measurer: Measurer, num_workers: int | None) -> Iterator[pa.RecordBatch]:
+    """Yield what is known of all rows, with a bar on the terminal where there are many."""
+    ids = [survey(Path(path)) for path in measurer.paths]
+    num_rows = sum(found.num_rows for found in ids)
+    is_large = num_rows >= MIN_PARALLEL_ROWS
+    if num_workers is None:
+        num_workers = num_cores() if is_large else 0
+    columns = (
+        TextColumn("measuring records"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    is_shown = is_large and console.is_terminal
+    with Progress(*columns, console=console, disable=not is_shown, transient=True) as bar:
+        task = bar.add_task("", total=num_rows)
+        rows = numbered_rows(measurer.paths, ids)
+        for batch in measure(rows, measurer, num_workers=num_workers):
+            yield batch
+            last = batch.column("record")[-1].as_py()
+            bar.update(task, completed=last + 1)
+
+
+def _sort_out(
+    rows: datasets.Dataset, presence: Presence
+) -> tuple[NDArray[np.bool_], tuple[RecordError, ...]]:
+    """Return which rows are conversations to learn from, and the records that are left out.
+
+    A record is left out as a whole when one of its conversations cannot be used.
+    """
+    is_error: NDArray[np.bool_] = rows.data.column("error_kind").is_valid().to_numpy()
+    records = column(rows, "record")
+    is_gone = ~is_error & (presence.reason_of >= 0)
+    _, first = np.unique(records[is_gone], return_index=True)
+    told: IntArray = np.sort(np.append(np.flatnonzero(is_error), np.flatnonzero(is_gone)[first]))
+    rejected = []
+    for place, line in zip(
+        told, lines_at(rows, told, ["record_id", "error_kind", "error"]), strict=True
+    ):
+        kind = getattr(errors, line["error_kind"] or RecordError.__name__)
+        reason = line["error"] or presence.reasons[presence.reason_of[place]]
+        rejected.append(kind(line["record_id"], reason))
+    is_good = ~is_error & ~np.isin(records, records[is_gone])
+    return is_good, tuple(rejected)
+
+
+def _clips(heads: IntArray, *, has_head: NDArray[np.bool_]) -> IntArray:
+    """Return numbers that are equal for equal heads; conversations without one stand alone."""
+    alone = np.where(has_head, 0, 1 + np.arange(len(heads)))
+    heads = np.where(has_head[:, None], heads, 0)
+    return group(np.column_stack([alone, heads])).numbers
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _remove(folder: Path, process: int) -> None:
+    if os.getpid() == process:  # a copy of the process must not take the folder away
+        rmtree(folder, ignore_errors=True)

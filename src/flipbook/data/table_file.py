@@ -1,0 +1,141 @@
+"""Where is what was found out about a manifest kept, and is it still what was written?
+
+    key, measured batches  ->  KEY.arrow, KEY.json with its hash  ->  the same, memory-mapped
+
+A file is whole or not there: it is written under another name first, and its hash comes last. Of
+several processes one writes and the others wait. Where the folder cannot be written to, the file
+goes to a temporary folder and lives as long as this process.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from shutil import rmtree
+from typing import TypeVar
+
+import datasets
+import pyarrow as pa
+from datasets.arrow_writer import ArrowWriter
+from filelock import FileLock
+from xxhash import xxh3_128
+
+from flipbook.errors import DataError
+
+TableT = TypeVar("TableT")
+MeasureAll = Callable[[], Iterator[pa.RecordBatch]]
+OpenCurrent = Callable[[datasets.Dataset], TableT | None]
+
+_HASHED_BYTES = 1 << 22
+_logger = logging.getLogger("flipbook")
+
+
+def default_folder() -> Path:
+    """Return where tables are kept: beside those of `datasets`."""
+    return Path(datasets.config.HF_DATASETS_CACHE) / "flipbook"
+
+
+def find_or_write(
+    folder: Path,
+    key: str,
+    *,
+    schema: pa.Schema,
+    measure: MeasureAll,
+    open_current: OpenCurrent[TableT],
+) -> tuple[TableT, Path | None]:
+    """Return the table of a key, and the folder to remove afterwards where it is a temporary one.
+
+    Args:
+        folder: where tables are kept.
+        key: a word that is different whenever the content might be.
+        measure: gives the content where it is missing, damaged or no longer current.
+        open_current: makes the table of what was found; None where that does not hold any more.
+
+    Raises:
+        DataError: there is no room for it, neither in `folder` nor for temporary files, or it does
+            not hold at once.
+    """
+    path = folder / f"{key}.arrow"
+    table = _open(path, open_current)
+    if table is not None:
+        return table, None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{path}.lock"):
+            table = _open(path, open_current)  # another process may have written it meanwhile
+            if table is None:
+                table = _write(path, schema, measure, open_current)
+            return table, None
+    except (OSError, NotImplementedError) as error:  # the latter where files cannot be locked
+        _logger.warning(
+            "%s cannot be written to (%s), so conversations are measured again in each run; "
+            "set HF_DATASETS_CACHE to another folder",
+            folder,
+            error,
+        )
+    temporary = Path(tempfile.mkdtemp(prefix="flipbook-"))
+    try:
+        return _write(temporary / path.name, schema, measure, open_current), temporary
+    except OSError as error:
+        rmtree(temporary, ignore_errors=True)
+        raise DataError(
+            f"the table of conversations can be written neither to {folder} nor to "
+            f"{temporary.parent} ({error}); make room, or set HF_DATASETS_CACHE and TMPDIR to "
+            "other folders"
+        ) from error
+
+
+def _open(path: Path, open_current: OpenCurrent[TableT]) -> TableT | None:
+    """Return a table if its file is whole and it holds."""
+    try:
+        facts = json.loads(_facts_path(path).read_text(encoding="utf-8"))
+        if facts != _facts(path):
+            return None
+        rows = datasets.Dataset.from_file(str(path))
+    except (OSError, ValueError):  # pyarrow's error of damaged files is a ValueError
+        return None
+    return open_current(rows)
+
+
+def _write(
+    path: Path, schema: pa.Schema, measure: MeasureAll, open_current: OpenCurrent[TableT]
+) -> TableT:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    _facts_path(path).unlink(missing_ok=True)
+    try:
+        with ArrowWriter(path=str(partial), schema=schema) as writer:
+            for batch in measure():
+                writer.write_table(pa.Table.from_batches([batch], schema))
+            writer.finalize()
+        partial.replace(path)
+        partial.write_text(json.dumps(_facts(path)), encoding="utf-8")
+        partial.replace(_facts_path(path))
+    finally:
+        partial.unlink(missing_ok=True)
+    table = open_current(datasets.Dataset.from_file(str(path)))
+    if table is None:
+        raise DataError(
+            "videos have changed while they were looked at; start again when nothing writes to them"
+        )
+    return table
+
+
+def _facts_path(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _facts(path: Path) -> dict[str, int | str]:
+    """Return what tells a file from one that was cut or changed."""
+    return {"num_bytes": path.stat().st_size, "xxh3_128": _hash(path)}
+
+
+def _hash(path: Path) -> str:
+    digest = xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(_HASHED_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
