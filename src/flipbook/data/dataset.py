@@ -10,28 +10,22 @@ names its record; it is never replaced by another one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from flipbook.data.conversation import (
-    IGNORE_INDEX,
-    IMAGE_TOKEN,
-    EncodedConversation,
-    encode_conversation,
-    encode_prompt,
-)
+from flipbook.data.conversation import IGNORE_INDEX
+from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.joining import join
-from flipbook.data.manifests import read_manifests, refuse_bad_records
-from flipbook.data.media import expected_frames, media_of, read_media, sample_rng
+from flipbook.data.manifests import refuse_bad_records
+from flipbook.data.media import Draw, media_of, read_media, read_visuals
 from flipbook.data.packing import filler_of
-from flipbook.data.records import Record, Records
-from flipbook.data.sample import Question, Sample, Visual
-from flipbook.data.turns import Turn
-from flipbook.errors import FlipbookError, MediaError, RecordError
+from flipbook.data.sample import Question, Sample
+from flipbook.data.store import FeatureStore
+from flipbook.data.table import open_table
+from flipbook.errors import FlipbookError
 from flipbook.video.settings import ClipSettings
 
 
@@ -51,29 +45,6 @@ class DataSettings(Protocol):
     model_max_length: int | None
     max_bad_fraction: float
     data_seed: int
-
-
-@dataclass(frozen=True)
-class DataCheck:
-    """What was found before the first step, without decoding.
-
-    Attributes:
-        num_conversations: that will be trained on.
-        rejected: the records that will not, each with its reason.
-        num_mismatched: conversations whose whole-text encoding differs by a few tokens.
-        longest_tokens: length of the longest conversation.
-        longest_id: and its record.
-        total_tokens: of one epoch.
-        total_supervised_tokens: those among them that are learned.
-    """
-
-    num_conversations: int
-    rejected: tuple[RecordError, ...]
-    num_mismatched: int
-    longest_tokens: int
-    longest_id: str
-    total_tokens: int
-    total_supervised_tokens: int
 
 
 def clip_settings(data_args: DataSettings) -> ClipSettings:
@@ -101,10 +72,14 @@ class LazySupervisedDataset(Dataset[Sample]):
         training: whether samplers may jitter; false for validation.
 
     Attributes:
+        table: the conversations and what is known of each without decoding.
         check: what was found, see `DataCheck`.
-        num_tokens: the length of each conversation.
         settings: how clips are read.
         max_length: longest conversation in tokens; None is no limit.
+        store: where features are looked for before a clip is decoded; set it before the first
+            sample is asked for.
+        num_views: how many draws of a clip take turns where there is a store; without one, each
+            epoch has a draw of its own.
 
     Raises:
         ManifestError: a manifest cannot be read.
@@ -123,24 +98,30 @@ class LazySupervisedDataset(Dataset[Sample]):
         self.settings = clip_settings(data_args)
         self.training = training
         self.max_length = data_args.model_max_length
+        self.store: FeatureStore | None = None
+        self.num_views = 1
         self._data_args = data_args
-        self._image_token_id = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+        self.encoder = ConversationEncoder(tokenizer, self.settings, self.max_length)
         # In shared memory, so that workers that outlive an epoch see the next one.
         self._epoch: Tensor = torch.zeros((), dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]
-        found = read_manifests(data_path, image_folder=data_args.image_folder)
-        self.num_tokens: list[int] = []
-        self.conversations: list[tuple[Record, int]] = []
-        self.check = self._check(found)
+        self.table = open_table(
+            data_path, image_folder=data_args.image_folder, encoder=self.encoder
+        )
+        self.check = self.table.check
         refuse_bad_records(
             self.check.rejected,
-            num_records=len(found.records) + len(found.rejected),
+            num_records=self.check.num_records,
             max_bad_fraction=data_args.max_bad_fraction,
             paths=data_path,
         )
 
     def __len__(self) -> int:
-        return len(self.conversations)
+        return len(self.table)
+
+    def epoch(self) -> int:
+        """Return the epoch to which the randomness of the next samples belongs."""
+        return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
         """Tell every worker which epoch the randomness of the next samples belongs to."""
@@ -160,32 +141,36 @@ class LazySupervisedDataset(Dataset[Sample]):
         is_filler = indices[0] < 0
         if is_filler:
             indices = tuple(filler_of(one) for one in indices)
-        chosen = [self.conversations[one] for one in indices]
-        record_ids = tuple(record.id for record, _ in chosen)
-        shown = {media_of(record.conversations[number]) for record, number in chosen}
+        chosen = [self.table[one] for one in indices]
+        record_ids = tuple(conversation.record_id for conversation in chosen)
+        shown = {media_of(conversation.turns) for conversation in chosen}
         if len(shown) != 1:
             raise ValueError(f"records {', '.join(record_ids)} do not show the same media")
-        rng = None
-        if self.training:
-            rng = sample_rng(self._data_args.data_seed, int(self._epoch), record_ids[0])
-        media = read_media(shown.pop(), self.settings, rng=rng)
-        encoded = [
-            self._encode(record, record.conversations[number], media.frames_per_media)
-            for record, number in chosen
-        ]
-        joined = join(encoded, image_token_id=self._image_token_id)
-        visuals = tuple(
-            Visual(len(frames), frames) for frames in media.frames.split(media.frames_per_media)
+        media = read_visuals(
+            shown.pop(), self.settings, draw=self._draw(indices[0]), store=self.store
         )
+        encoded = [
+            self.encoder.encode(turns, frames_per_media=media.frames_per_media, record_id=record_id)
+            for record_id, turns, _ in chosen
+        ]
+        joined = join(encoded, image_token_id=self.encoder.image_token_id)
         return Sample(
             record_ids=record_ids,
             input_ids=joined.input_ids,
             labels=torch.full_like(joined.labels, IGNORE_INDEX) if is_filler else joined.labels,
             segments=joined.segments,
-            visuals=visuals,
+            visuals=media.visuals,
             num_repeated=media.num_repeated,
             num_mismatched_tokens=sum(one.num_mismatched_tokens for one in encoded),
+            is_filler=is_filler,
         )
+
+    def _draw(self, index: int) -> Draw | None:
+        """Return where the random instants of a clip come from; None for validation."""
+        if not self.training:
+            return None
+        view = self.epoch() if self.store is None else self.epoch() % self.num_views
+        return Draw(self._data_args.data_seed, view, self.table.clip_name(index))
 
     def question(self, index: int) -> Question:
         """Return the last question of a conversation, with frames taken as in evaluation.
@@ -193,19 +178,12 @@ class LazySupervisedDataset(Dataset[Sample]):
         Raises:
             MediaError: its video or image cannot be read.
         """
-        record, conversation_index = self.conversations[index]
-        turns = record.conversations[conversation_index]
+        record_id, turns, _ = self.table[index]
         media = read_media(media_of(turns), self.settings)
-        input_ids = encode_prompt(
-            turns,
-            tokenizer=self.tokenizer,
-            image_token_id=self._image_token_id,
-            frames_per_media=media.frames_per_media,
-            tokens_per_frame=self.settings.tokens_per_frame,
-            system_prompt=self.settings.system_prompt,
-            record_id=record.id,
+        input_ids = self.encoder.encode_prompt(
+            turns, frames_per_media=media.frames_per_media, record_id=record_id
         )
-        return Question(record.id, input_ids, media.frames, turns[-1].text)
+        return Question(record_id, input_ids, media.frames, turns[-1].text)
 
     def __getitems__(
         self, indices: Sequence[int | tuple[int, ...]]
@@ -222,51 +200,3 @@ class LazySupervisedDataset(Dataset[Sample]):
             except FlipbookError as error:
                 samples.append(error)
         return samples
-
-    def _encode(
-        self, record: Record, turns: tuple[Turn, ...], frames_per_media: tuple[int, ...]
-    ) -> EncodedConversation:
-        return encode_conversation(
-            turns,
-            tokenizer=self.tokenizer,
-            image_token_id=self._image_token_id,
-            frames_per_media=frames_per_media,
-            tokens_per_frame=self.settings.tokens_per_frame,
-            system_prompt=self.settings.system_prompt,
-            max_length=self.max_length,
-            record_id=record.id,
-        )
-
-    def _check(self, found: Records) -> DataCheck:
-        bad = list(found.rejected)
-        num_mismatched = total_supervised = longest_tokens = 0
-        longest_id = ""
-        for record in found.records:
-            try:
-                encoded = [
-                    self._encode(record, turns, expected_frames(media_of(turns), self.settings))
-                    for turns in record.conversations
-                ]
-            except MediaError as error:
-                bad.append(RecordError(record.id, str(error)))
-                continue
-            except RecordError as error:
-                bad.append(error)
-                continue
-            for index, conversation in enumerate(encoded):
-                num_tokens = len(conversation.input_ids)
-                self.conversations.append((record, index))
-                self.num_tokens.append(num_tokens)
-                num_mismatched += conversation.num_mismatched_tokens > 0
-                total_supervised += int((conversation.labels != IGNORE_INDEX).sum())
-                if num_tokens > longest_tokens:
-                    longest_tokens, longest_id = num_tokens, record.id
-        return DataCheck(
-            num_conversations=len(self.conversations),
-            rejected=tuple(bad),
-            num_mismatched=num_mismatched,
-            longest_tokens=longest_tokens,
-            longest_id=longest_id,
-            total_tokens=sum(self.num_tokens),
-            total_supervised_tokens=total_supervised,
-        )

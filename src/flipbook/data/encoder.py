@@ -48,7 +48,8 @@ class ConversationEncoder:
     @cached_property
     def image_token_id(self) -> int:
         """Which id stands for a part of a frame."""
-        return int(self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN))
+        token_id: int = self.tokenizer.convert_tokens_to_ids(IMAGE_TOKEN)
+        return token_id
 
     def encode(
         self, turns: tuple[Turn, ...], *, frames_per_media: tuple[int, ...], record_id: str

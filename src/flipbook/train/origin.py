@@ -45,9 +45,11 @@ def describe_run(
     validation = arguments.data.validation_data_path
     files = [_describe_file(path, split="train") for path in arguments.data.data_path]
     files += [_describe_file(validation, split="validation")] if validation else []
-    dataset = data["train_dataset"]
-    records = {record.id for record, _ in dataset.conversations}
-    found = {"num_train_records": len(records), "longest_tokens": dataset.check.longest_tokens}
+    check = data["train_dataset"].check
+    found = {
+        "num_train_records": check.num_records - len(check.rejected),
+        "longest_tokens": check.longest_tokens,
+    }
     return Provenance(
         base=plain_name(checkpoint.source),
         base_layout=checkpoint.layout,
