@@ -49,7 +49,7 @@ class Talk:
 def make_talk(
     image_token_id: int, *, lengths: Sequence[int], num_frames: int = 2, seed: int = 0
 ) -> Talk:
-    """Return a talk with one conversation of each length; one of 12 tokens or more has two turns."""
+    """Return a talk with one conversation of each length; from 12 tokens on it has two turns."""
     generator = torch.Generator().manual_seed(seed)
 
     def words(number: int) -> Tensor:

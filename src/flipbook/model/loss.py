@@ -2,9 +2,8 @@
 
     model, Batch, tower features -> loss over the supervised tokens
 
-Only positions whose next token is supervised meet the vocabulary-wide head, and where they are many
-only some at a time. That happens inside the model's own forward pass, where whatever distributes
-the model has the head's weights ready.
+Only positions whose next token is supervised meet the vocabulary-wide head. They do so inside the
+model's own forward pass, where whatever distributes the model has the head's weights ready.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from flipbook.data.conversation import IGNORE_INDEX
 from flipbook.model.attention import row_arguments
@@ -27,9 +25,7 @@ from flipbook.model.fastvlm import (
     project,
     tower_dtype,
 )
-
-# How many logits there may be at a time: in float32, 64 MiB on a CPU and 256 MiB on a GPU.
-LOGITS_PER_CALL = {"cpu": 2**24, "cuda": 2**26}
+from flipbook.model.head import summed_loss
 
 
 @dataclass(frozen=True)
@@ -89,14 +85,8 @@ def supervised_loss(
     seen = _see(model, batch, features, image_mean=image_mean, image_std=image_std)
     head = plain_model(model).lm_head
 
-    def answer(to_logits: Callable[[Tensor], Tensor], hidden: Tensor) -> Tensor:
-        return summed_loss(
-            to_logits,
-            hidden,
-            targets,
-            num_words=head.out_features,
-            label_smoothing=label_smoothing,
-        )
+    def answer(hidden: Tensor) -> Tensor:
+        return summed_loss(hidden, head.weight, targets, label_smoothing=label_smoothing)
 
     with _head_answers(head, answer):
         output = model(
@@ -111,50 +101,17 @@ def supervised_loss(
     return SupervisedLoss(output.logits / divisor, targets.numel())
 
 
-def summed_loss(
-    to_logits: Callable[[Tensor], Tensor],
-    hidden: Tensor,
-    targets: Tensor,
-    *,
-    num_words: int,
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """Return the sum of the token losses, scalar float32, with few logits at a time.
-
-    Where one call of the head is not enough, each call's logits are dropped after its loss and made
-    again for its gradient.
-
-    Args:
-        to_logits: the head, (n, D) -> (n, num_words).
-        hidden: (N, D), N of 1 or more.
-        targets: int64 (N,).
-    """
-
-    def part_loss(hidden: Tensor, targets: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(
-            to_logits(hidden).float(), targets, reduction="sum", label_smoothing=label_smoothing
-        )
-
-    logits_per_call = LOGITS_PER_CALL.get(hidden.device.type, LOGITS_PER_CALL["cuda"])
-    num_per_call = max(1, logits_per_call // num_words)
-    if len(targets) <= num_per_call:
-        return part_loss(hidden, targets)
-    parts = zip(torch.split(hidden, num_per_call), torch.split(targets, num_per_call), strict=True)
-    losses = [
-        checkpoint(part_loss, *part, use_reentrant=False, preserve_rng_state=False)
-        for part in parts
-    ]
-    return torch.stack(losses).sum()
-
-
 @contextmanager
-def _head_answers(
-    head: nn.Module, answer: Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
-) -> Iterator[None]:
-    """Let `head(hidden)` return `answer(what it did before, hidden)` for a while."""
+def _head_answers(head: nn.Module, answer: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Let `head(hidden)` return `answer(hidden)` for a while.
+
+    Raises:
+        ValueError: the head is more than one matrix, which is all that an answer may be made of.
+    """
+    if not isinstance(head, nn.Linear) or head.bias is not None:
+        raise ValueError(f"the head must be a linear layer without bias, got {head}")
     own = vars(head).get("forward")  # where a library has put one there already
-    to_logits = head.forward
-    head.forward = lambda hidden: answer(to_logits, hidden)
+    head.forward = answer
     try:
         yield
     finally:
