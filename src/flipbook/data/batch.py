@@ -9,7 +9,8 @@ Samples stand one after the other. Which token may look at which other one follo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NotRequired, Protocol, TypedDict
+from dataclasses import dataclass
+from typing import Any, NotRequired, Protocol, TypedDict
 
 import torch
 from torch import Tensor
@@ -20,7 +21,8 @@ from flipbook.data.sample import Sample, Visual
 from flipbook.errors import FlipbookError
 
 
-class VisualSlot(NamedTuple):
+@dataclass(frozen=True)
+class VisualSlot:
     """Where the features of one video or image of a batch come from, and where they go.
 
     `is_stored`: they are among `features`; else the tower makes them from `frames`, and they are to

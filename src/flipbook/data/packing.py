@@ -155,6 +155,8 @@ class PackedBatches:
     def batches(self, epoch: int) -> list[list[int]]:
         """Return the units of each batch of an epoch; a filler as the `filler_of` its unit."""
         packed = self._pack(self._order(epoch))
+        if len(packed) == self._num_batches and self.num_processes == 1:
+            return packed  # already in an order of its own, the same for 4 x 1 as for 1 x 4
         if len(packed) > self._num_batches:
             packed = self._pack_tightly(epoch)
         return self._balanced(self._split(packed), epoch)

@@ -236,6 +236,8 @@ class TrainingArguments(transformers.TrainingArguments):
         refuse_unsupported(self)
         if self.dataloader_num_workers == 0:
             self.dataloader_persistent_workers = False
+        if self.dataloader_pin_memory and self.accelerator_config is None:
+            self.accelerator_config = {"non_blocking": True}  # copy while the GPU computes
         super().__post_init__()  # type: ignore[no-untyped-call]
         self._n_gpu = min(self.n_gpu, 1)  # several GPUs are used by several processes (torchrun)
 

@@ -38,7 +38,6 @@ def open_store(
             image_mean=checkpoint.image_mean,
             image_std=checkpoint.image_std,
             device_type=args.device.type,
-            autocast_dtype=autocast_dtype(args),
         ),
         max_bytes=int(arguments.data.feature_store_max_gb * 1e9) or None,
     )
