@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from flipbook.data.budget import check_budget
@@ -28,7 +27,7 @@ from flipbook.data.placeholders import (
 from flipbook.data.runs import Script, write_script
 from flipbook.data.template import choose_template
 from flipbook.data.template_texts import FASTVLM_CHAT_TEMPLATE
-from flipbook.data.tokens import IGNORE_INDEX, count_mismatched, frame_repeats, tokenize_script
+from flipbook.data.tokens import IGNORE_INDEX, count_mismatched, tokenize_script, widen
 from flipbook.data.turns import ROLES, Turn, check_turns
 from flipbook.errors import LabelError
 
@@ -205,12 +204,13 @@ def _encode(
             f"{ids.count(image_token_id)} places for {num_frames} frames; the chat template adds "
             "or drops image tokens. Use FastVLM's own template.",
         )
-    repeats = frame_repeats(ids, image_token_id=image_token_id, tokens_per_frame=tokens_per_frame)
-    input_ids = torch.tensor(ids).repeat_interleave(repeats)  # (L,)
-    wide_labels = torch.tensor(labels).repeat_interleave(repeats)  # (L,)
+    input_ids, wide_labels = (
+        widen(values, ids, image_token_id=image_token_id, tokens_per_frame=tokens_per_frame)
+        for values in (ids, labels)
+    )
     check_budget(
         num_tokens=len(input_ids),
-        num_answer_tokens=int((wide_labels != IGNORE_INDEX).sum()),
+        num_answer_tokens=len(labels) - labels.count(IGNORE_INDEX),
         frames_per_media=frames_per_media,
         tokens_per_frame=tokens_per_frame,
         max_length=max_length,

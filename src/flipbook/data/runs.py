@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import Any, NamedTuple
 
-from flipbook.data.placeholders import FRAME, Frame, expand_frames, text_of
+from flipbook.data.placeholders import IMAGE_TOKEN, Frame, expand_frames, text_of
 from flipbook.data.template import (
     Skeleton,
     Template,
@@ -106,14 +105,16 @@ def pieces_of(script: Script, pattern: re.Pattern[str]) -> list[Piece]:
         pieces += _cut(rest, pattern)
         is_answer = script.roles[number] == "assistant"
         for part in (leads[number], *content):
-            is_token = part is FRAME
-            pieces.append(Piece(text_of([part]), is_token, is_answer))
+            if isinstance(part, str):
+                pieces.append(Piece(part, is_token=False, is_answer=is_answer))
+            else:
+                pieces.append(Piece(IMAGE_TOKEN, is_token=True, is_answer=is_answer))
         rest = segments[number + 1]
         if is_answer:
             end, rest = split_end(rest, pattern)
             pieces += _cut(end, pattern, is_answer=True)
     pieces += _cut(rest, pattern)
-    return list(_joined(pieces))
+    return _joined(pieces)
 
 
 def _cut(text: str, pattern: re.Pattern[str], *, is_answer: bool = False) -> Iterator[Piece]:
@@ -125,13 +126,16 @@ def _cut(text: str, pattern: re.Pattern[str], *, is_answer: bool = False) -> Ite
     yield Piece(text[position:], is_token=False, is_answer=is_answer)
 
 
-def _joined(pieces: Sequence[Piece]) -> Iterator[Piece]:
-    filled = (piece for piece in pieces if piece.text)
-    for (is_token, is_answer), group in groupby(filled, key=lambda piece: piece[1:]):
-        if is_token:
-            yield from group
+def _joined(pieces: Sequence[Piece]) -> list[Piece]:
+    joined: list[Piece] = []
+    for piece in pieces:
+        if not piece.text:
+            continue
+        if joined and not piece.is_token and joined[-1][1:] == piece[1:]:
+            joined[-1] = piece._replace(text=joined[-1].text + piece.text)
         else:
-            yield Piece("".join(piece.text for piece in group), is_token, is_answer)
+            joined.append(piece)
+    return joined
 
 
 def _as_rendered(contents: Sequence[Content], skeleton: Skeleton, rendered: str) -> list[Content]:

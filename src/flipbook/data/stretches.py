@@ -54,10 +54,12 @@ def tokenize_texts(
     """Return the ids of each piece that is text. No special token is recognised in it."""
     literal = _Literal(tokenizer, image_token_id)
     starts = word_starts(tokenizer)
-    if not starts.at_start:
-        return literal.ids_of([piece.text for piece in pieces if not piece.is_token])
-    heads = list(_heads(pieces, starts))
     texts = [piece.text for piece in pieces if not piece.is_token]
+    if not starts.at_start:
+        different = list(dict.fromkeys(texts))  # the line break after a frame comes once for each
+        known = dict(zip(different, literal.ids_of(different), strict=True))
+        return [known[text] for text in texts]
+    heads = list(_heads(pieces, starts))
     joined = [head + text for head, text in zip(heads, texts, strict=True)]
     ids = literal.ids_of([*heads, *joined])
     found = []

@@ -15,6 +15,7 @@ from difflib import SequenceMatcher
 from itertools import groupby, takewhile
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,14 +53,16 @@ def tokenize_script(
     return ids, labels
 
 
-def frame_repeats(ids: Sequence[int], *, image_token_id: int, tokens_per_frame: int) -> Tensor:
-    """Return how often each id is to stand: that of a frame once per token, others once.
+def widen(
+    values: Sequence[int], ids: Sequence[int], *, image_token_id: int, tokens_per_frame: int
+) -> Tensor:
+    """Return values, of which each id has one, with those of a frame once for each of its tokens.
 
     Returns:
-        int64, one entry per id.
+        int64 (L,).
     """
-    is_frame = torch.tensor(ids) == image_token_id
-    return torch.where(is_frame, tokens_per_frame, 1)
+    repeats = np.where(np.asarray(ids) == image_token_id, tokens_per_frame, 1)
+    return torch.from_numpy(np.asarray(values, dtype=np.int64).repeat(repeats))
 
 
 def count_mismatched(
