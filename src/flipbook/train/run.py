@@ -10,7 +10,6 @@ import dataclasses
 import gc
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
@@ -23,11 +22,9 @@ from flipbook.data.dataset import clip_settings
 from flipbook.data.packing import PackedBatches
 from flipbook.errors import ArgumentError
 from flipbook.model.adapters.trained_on import AdapterBase, describe_base
-from flipbook.model.attention import choose_attention, set_attention
-from flipbook.model.checkpoint import Checkpoint, load_as_stored, load_checkpoint
+from flipbook.model.checkpoint import Checkpoint, load_as_stored
 from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
-from flipbook.model.tuning import LoraSettings, cast_frozen, choose_trainable
-from flipbook.train.arguments import Arguments, DataArguments, ModelArguments
+from flipbook.train.arguments import Arguments
 from flipbook.train.batches import BatchRules
 from flipbook.train.features import autocast_dtype, use_store
 from flipbook.train.finish import save_run
@@ -36,6 +33,7 @@ from flipbook.train.origin import after_training, describe_run
 from flipbook.train.plan import num_optimizer_steps, print_plan
 from flipbook.train.progress import ProgressCallback, Throughput
 from flipbook.train.record import write_arguments, write_environment
+from flipbook.train.start import fit_to_checkpoint, load_start_model, lora_of, prepare_model
 from flipbook.train.trainer import FlipbookTrainer
 
 RESUME_WORDS = ("true", "latest", "auto")
@@ -69,13 +67,13 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     run_folder = Path(str(args.output_dir))
     resume_from = _resume_from(run_folder, args.resume_from_checkpoint)
     set_seed(args.seed)
-    checkpoint = _load(arguments)
+    checkpoint = load_start_model(arguments)
     base = _describe_base(arguments, checkpoint)
-    data_args = _fit_to_checkpoint(arguments.data, checkpoint)
+    data_args = fit_to_checkpoint(arguments.data, checkpoint)
     checkpoint.settings = clip_settings(data_args)
     data = make_supervised_data_module(checkpoint.tokenizer, data_args)
-    lora = _lora_of(arguments.model)
-    model = _prepare_model(arguments, checkpoint, lora=lora)
+    lora = lora_of(arguments.model)
+    model = prepare_model(arguments, checkpoint, lora=lora)
     rules = BatchRules.of(data_args)
     batches = rules.pack(
         data["train_dataset"],
@@ -94,7 +92,7 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     shown = console if is_main else None
     if is_main:
         console.print(f"Tuning {arguments.model.model_name_or_path} ({checkpoint.layout})")
-        print_plan(console, model=model, data=data, batches=batches, args=args)
+        print_plan(console, model=model, data=data, batches=batches, arguments=arguments)
         _make_folder(run_folder)
         write_arguments(run_folder, dataclasses.replace(arguments, data=data_args))
         write_environment(run_folder)
@@ -113,16 +111,6 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     model_folder = save_run(trainer, arguments, checkpoint, run_folder=run_folder, base=base)
     _release(trainer)
     return RunResult(run_folder, model_folder, is_main)
-
-
-def _load(arguments: Arguments) -> Checkpoint:
-    """Return the checkpoint, in float32 unless what is frozen is quantised."""
-    quantize = None if arguments.model.quantize == "none" else arguments.model.quantize
-    return load_checkpoint(
-        arguments.model.model_name_or_path,
-        dtype=torch.bfloat16 if quantize else torch.float32,
-        quantize=quantize,
-    )
 
 
 def _describe_base(arguments: Arguments, checkpoint: Checkpoint) -> AdapterBase | None:
@@ -173,55 +161,6 @@ def _make_folder(run_folder: Path) -> None:
 def _newest_checkpoint(run_folder: Path) -> str | None:
     newest: str | None = get_last_checkpoint(str(run_folder))  # type: ignore[no-untyped-call]
     return newest
-
-
-def _fit_to_checkpoint(data_args: DataArguments, checkpoint: Checkpoint) -> DataArguments:
-    """Return the data arguments with what was left open taken from the checkpoint."""
-    saved = checkpoint.settings
-    text_config: Any = checkpoint.model.config.text_config
-    limit = int(text_config.max_position_embeddings)
-    if data_args.model_max_length is not None and data_args.model_max_length > limit:
-        raise ArgumentError(
-            f"--model_max_length {data_args.model_max_length} is more than the language model "
-            f"can place ({limit} tokens)."
-        )
-    fitted = dataclasses.replace(
-        data_args,
-        frame_size=data_args.frame_size or checkpoint.frame_size,
-        image_aspect_ratio=data_args.image_aspect_ratio or (saved.aspect if saved else "pad"),
-        system_prompt=data_args.system_prompt
-        if data_args.system_prompt is not None or saved is None
-        else saved.system_prompt,
-        model_max_length=data_args.model_max_length or limit,
-    )
-    fitted.data_seed = data_args.data_seed
-    return fitted
-
-
-def _lora_of(words: ModelArguments) -> LoraSettings | None:
-    """Return the adapters that are asked for; None for none."""
-    if words.lora_r == 0:
-        return None
-    alpha = 2.0 * words.lora_r if words.lora_alpha is None else words.lora_alpha
-    return LoraSettings(rank=words.lora_r, alpha=alpha, dropout=words.lora_dropout)
-
-
-def _prepare_model(
-    arguments: Arguments, checkpoint: Checkpoint, *, lora: LoraSettings | None
-) -> nn.Module:
-    """Return the model with what trains in float32 and what does not as asked."""
-    words, args = arguments.model, arguments.training
-    set_attention(
-        checkpoint.model,
-        choose_attention(words.attn_implementation, device_type=args.device.type),
-    )
-    model = choose_trainable(checkpoint.model, words.train_parts, lora=lora)
-    if words.frozen_dtype == "bfloat16" or (words.frozen_dtype == "auto" and args.bf16):
-        cast_frozen(model, torch.bfloat16)
-    if args.activation_checkpointing and "vision_tower" in words.train_parts:
-        # The library's switch does not reach into timm.
-        checkpoint.model.model.vision_tower.timm_model.set_grad_checkpointing(True)
-    return model
 
 
 def _choose_checkpointing(
