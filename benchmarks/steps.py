@@ -1,6 +1,6 @@
 """What does one step of training do, in the usual way and in ours, whole or with a part left out?
 
-    Asked, Recipe -> a function that makes a batch, runs it forward and backward, and updates
+    Asked, Recipe -> Way: makes a batch; runs it forward and backward, and updates the weights
 
 The usual way is that of reference.py. Ours is what `flipbook train` does at a step: its data set,
 its collator, `encode_visuals`, `supervised_loss`, its store. A Recipe says which of its parts are
@@ -23,13 +23,30 @@ from clips import Asked, make_dataset
 from flipbook.data.batch import DataCollatorForSupervisedDataset
 from flipbook.data.store import FeatureStore
 from flipbook.model.attention import choose_attention, row_arguments, set_attention
-from flipbook.model.fastvlm import as_encoder_outputs, encode_visuals, normalise_frames, project
+from flipbook.model.fastvlm import (
+    as_encoder_outputs,
+    encode_visuals,
+    normalise_frames,
+    plain_model,
+    project,
+)
 from flipbook.model.loss import supervised_loss, supervised_positions
+from flipbook.model.tuning import LoraSettings, cast_frozen, choose_trainable, set_train_mode
 from flipbook.video import load_video_frames
 from flipbook.video.clip import Clip
 
-Step = Callable[[], float]
 LEARNING_RATE = 1e-5
+
+
+@dataclass(frozen=True)
+class Way:
+    """A step in its two parts: `make` reads a batch, `run` learns from it and returns the loss."""
+
+    make: Callable[[], Any]
+    run: Callable[[Any], float]
+
+    def __call__(self) -> float:
+        return self.run(self.make())
 
 
 @dataclass(frozen=True)
@@ -79,22 +96,23 @@ class Steps:
         is_fused = self.device.type == "cuda"
         self._optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, fused=is_fused)
 
-    def usual(self, asked: Asked, *, kind: str = "PIL") -> Step:
-        """Return a step of the reference over all that is asked, in one padded batch."""
+    def usual(self, asked: Asked, *, kind: str = "PIL") -> Way:
+        """Return the reference's step over all that is asked, in one padded batch."""
         processor = reference.make_processor(kind, side=self.side)
 
-        def step() -> float:
-            self.attend("sdpa")
+        def make() -> dict[str, Tensor]:
             examples = [self._example(row, processor) for row in asked.rows]
-            batch = reference.make_batch(examples, pad_token_id=self.tokenizer.pad_token_id)
-            placed = {name: tensor.to(self.device) for name, tensor in batch.items()}
+            return reference.make_batch(examples, pad_token_id=self.tokenizer.pad_token_id)
+
+        def run(batch: dict[str, Tensor]) -> float:
+            self.attend("sdpa")
             with self.precision():
-                loss = reference.loss_of(self.model, placed)
+                loss = reference.loss_of(self.model, self.placed(batch))
             return self.learn(loss)
 
-        return step
+        return Way(make, run)
 
-    def ours(self, asked: Asked, recipe: Recipe, *, store: FeatureStore | None = None) -> Step:
+    def ours(self, asked: Asked, recipe: Recipe, *, store: FeatureStore | None = None) -> Way:
         """Return a step over all that is asked, as a recipe says."""
         dataset = make_dataset(
             asked, tokenizer=self.tokenizer, num_frames=self.num_frames, side=self.side
@@ -103,20 +121,23 @@ class Steps:
         collate = DataCollatorForSupervisedDataset()
         members = together(asked) if recipe.shares else [(i,) for i in range(len(asked.rows))]
 
-        def step() -> float:
+        def make() -> Any:
             with nullcontext() if recipe.decodes else self._decoding_as_usual():
                 batch: Any = collate(dataset.__getitems__(members))
             if "error" in batch:
                 raise batch["error"]
+            return batch
+
+        def run(batch: Any) -> float:
             placed = self.placed(batch)
             features = self.encode(placed, few=recipe.encodes_few)
             if dataset.store is not None:
                 dataset.store.write_visuals(placed["visuals"], features)
             return self.learn(self.loss(placed, torch.cat(features), recipe))
 
-        return step
+        return Way(make, run)
 
-    def placed(self, batch: Any) -> dict[str, Any]:
+    def placed(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return a batch on the device of the model."""
         return {
             name: value.to(self.device) if isinstance(value, Tensor) else value
@@ -127,10 +148,10 @@ class Steps:
         """Return the tower's features (T, P, C) of each clip of a batch."""
         if few:
             return encode_visuals(self.model, batch)
-        tower = self.model.model.vision_tower
+        tower = plain_model(self.model).model.vision_tower
         with torch.no_grad():
-            pixels = normalise_frames(batch["frames"])
-            maps = tower(pixels.to(next(tower.parameters()).dtype)).last_hidden_state
+            pixels = normalise_frames(batch["frames"], dtype=next(tower.parameters()).dtype)
+            maps = tower(pixels).last_hidden_state
         tokens = maps.flatten(2).permute(0, 2, 1)  # (F, P, C)
         return list(torch.split(tokens, [slot.num_frames for slot in batch["visuals"]]))
 
@@ -156,7 +177,7 @@ class Steps:
 
     def attend(self, implementation: str) -> None:
         """Let the language model take another attention, where it has not already."""
-        config = self.model.model.language_model.config
+        config = plain_model(self.model).model.language_model.config
         if config._attn_implementation != implementation:
             set_attention(self.model, implementation)
 
@@ -235,9 +256,19 @@ def together(asked: Asked) -> list[tuple[int, ...]]:
     return [tuple(numbers) for numbers in clips.values()]
 
 
-def choose_usual_parts(model: Any) -> None:
-    """Let projector and language model learn, and the tower rest, as both ways do by default."""
-    model.requires_grad_(True)
-    reference.rest_tower_(model)
-    model.train()
-    model.model.vision_tower.eval()
+def choose_usual_parts(
+    model: nn.Module, *, lora_rank: int = 0, frozen_dtype: torch.dtype | None = None
+) -> nn.Module:
+    """Return a model whose projector and language model learn, and whose tower rests.
+
+    Args:
+        lora_rank: of adapters on the language model; 0 trains all of it.
+        frozen_dtype: precision of what rests; None leaves it.
+    """
+    lora = LoraSettings(lora_rank, alpha=2.0 * lora_rank) if lora_rank else None
+    chosen = choose_trainable(model, ["projector", "language_model"], lora=lora)
+    if frozen_dtype is not None:
+        cast_frozen(chosen, frozen_dtype)
+    reference.rest_tower_(plain_model(chosen))
+    set_train_mode(chosen)
+    return chosen

@@ -23,8 +23,7 @@ import torch
 import transformers
 
 import reference
-from measuring import circumstances, forget_peak, held_mb, in_fresh_process, table, write_page
-from tables import (
+from costs import (
     OURS,
     Bench,
     against_the_usual,
@@ -33,6 +32,7 @@ from tables import (
     one_after_another,
     words_alone,
 )
+from measuring import circumstances, forget_peak, held_mb, in_fresh_process, table, write_page
 
 RESULT_FILE = Path(__file__).parent / "results" / "train.md"
 STEPS_FOR_PEAK = 2

@@ -24,7 +24,7 @@ from flipbook.data.store import FeatureStore
 from flipbook.model.checkpoint import load_checkpoint
 from flipbook.model.initialise import initialise_
 from measuring import in_turns, table
-from steps import Recipe, Step, Steps, choose_usual_parts, together
+from steps import Recipe, Steps, Way, choose_usual_parts, together
 
 FILE = decode.FILES[0]
 TRUE_ROWS = 152_000  # of FastVLM's vocabulary
@@ -81,8 +81,7 @@ class Bench:
         )
         model: Any = FastVlmForConditionalGeneration(config)
         initialise_(model, seed=0, frame_size=128)
-        choose_usual_parts(model)
-        return model
+        return choose_usual_parts(model)
 
     def steps(
         self, *, num_frames: int | None = None, side: int | None = None, model: Any = None
@@ -105,7 +104,7 @@ class Bench:
             seconds=self.seconds,
         )
 
-    def with_store(self, steps: Steps, asked: Asked, recipe: Recipe = STORED) -> Step:
+    def with_store(self, steps: Steps, asked: Asked, recipe: Recipe = STORED) -> Way:
         """Return a step whose features have been stored by an earlier one."""
         store = FeatureStore(self.folder / "features", encoder=f"{id(steps.model)}")
         step = steps.ours(asked, recipe, store=store)
@@ -114,7 +113,7 @@ class Bench:
         return step
 
     def ms_a_question(
-        self, ways: Mapping[str, tuple[Step, int]], *, repetitions: int | None = None
+        self, ways: Mapping[str, tuple[Callable[[], float], int]], *, repetitions: int | None = None
     ) -> dict[str, float]:
         """Return the median CPU ms of each way, a step and the number of its questions."""
         steps: dict[str, Callable[[], object]] = {name: step for name, (step, _) in ways.items()}
@@ -193,7 +192,7 @@ def words_alone(bench: Bench) -> list[str]:
     return ["## The language model part, features at hand", "", *table(header, rows), ""]
 
 
-def _with_features(steps: Steps, asked: Asked, recipe: Recipe) -> Step:
+def _with_features(steps: Steps, asked: Asked, recipe: Recipe) -> Callable[[], float]:
     dataset = make_dataset(
         asked, tokenizer=steps.tokenizer, num_frames=steps.num_frames, side=steps.side
     )
