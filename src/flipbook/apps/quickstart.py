@@ -32,6 +32,7 @@ RECIPE = {
     "lr_scheduler_type": "cosine",
     "per_device_train_batch_size": 16,
     "per_device_eval_batch_size": 32,
+    "frame_features": "store",
     "max_steps": 600,
     "eval_strategy": "steps",
     "eval_steps": 200,

@@ -86,9 +86,14 @@ def _describe_file(path: str, *, split: str) -> dict[str, Any]:
 def _recipe(arguments: Arguments, *, parts: list[str]) -> dict[str, Any]:
     words, args = arguments.model, arguments.training
     rates = args.part_learning_rates
-    batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+    num_batches = args.gradient_accumulation_steps * args.world_size
+    max_tokens = arguments.data.max_batch_tokens
+    batch = {"effective_batch": num_batches * args.per_device_train_batch_size}
+    if max_tokens:
+        batch = {"effective_batch_tokens": num_batches * max_tokens}
     return {
-        "effective_batch": batch,
+        **batch,
+        "questions_per_pass": arguments.data.questions_per_pass,
         "learning_rates": {
             part: args.learning_rate if rates.get(part) is None else rates[part] for part in parts
         },

@@ -22,7 +22,7 @@ from flipbook.errors import ArgumentError, did_you_mean
 from flipbook.train.arguments import Arguments, DataArguments, ModelArguments, TrainingArguments
 
 LORA_LEARNING_RATE = 2e-4  # about ten times the full rate (Hu et al. 2021; Schulman et al. 2025)
-MAX_WORKERS = 8
+MAX_WORKERS = 16
 
 
 class Parser(HfArgumentParser):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from torch import nn
@@ -15,8 +16,11 @@ from flipbook.data.batch import DataModule
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.manifests import list_reasons
 from flipbook.data.packing import PackedBatches
+from flipbook.model.fastvlm import plain_model, tower_is_at_rest
 from flipbook.model.tuning import part_sizes
-from flipbook.train.arguments import TrainingArguments
+from flipbook.train.arguments import Arguments, TrainingArguments
+from flipbook.train.features import store_folder
+from flipbook.video.sampling import DRAWING_SAMPLERS
 
 
 def print_plan(
@@ -25,7 +29,7 @@ def print_plan(
     model: nn.Module,
     data: DataModule,
     batches: PackedBatches,
-    args: TrainingArguments,
+    arguments: Arguments,
 ) -> None:
     """Show what trains, on what, how long, and the token budget of a clip."""
     console.print(_parts_table(model))
@@ -34,7 +38,9 @@ def print_plan(
     _print_data(console, "training", dataset)
     if data["eval_dataset"] is not None:
         _print_data(console, "validation", data["eval_dataset"])
-    console.print(_batches_line(batches, args))
+    console.print(_batches_line(batches, arguments.training))
+    if tower_is_at_rest(model):
+        console.print(_features_line(dataset, model, arguments), markup=False)
 
 
 def num_optimizer_steps(batches: PackedBatches, args: TrainingArguments) -> int:
@@ -97,4 +103,21 @@ def _batches_line(batches: PackedBatches, args: TrainingArguments) -> str:
         f"{len(units.members):,} questions in {len(units):,} passes of {together:,} tokens{saved}. "
         f"{num_optimizer_steps(batches, args):,} steps, {len(batches):,} batches an epoch, "
         f"{batches.filling:.0%} full, on {args.world_size} process(es)."
+    )
+
+
+def _features_line(dataset: LazySupervisedDataset, model: nn.Module, arguments: Arguments) -> str:
+    settings, table = dataset.settings, dataset.table
+    tower = plain_model(model).model.vision_tower
+    num_clips = len(np.unique(table.clips[table.head_tokens > 0]))
+    num_views = arguments.data.feature_views if settings.sampler in DRAWING_SAMPLERS else 1
+    num_frames = settings.max_frames if settings.sampler == "fps" else settings.num_frames
+    num_numbers = num_frames * settings.tokens_per_frame * tower.config.hidden_size
+    size = num_clips * num_views * num_numbers * next(tower.parameters()).itemsize / 1e9
+    clips = f"{num_clips:,} training clips" + (f" in {num_views} views" if num_views > 1 else "")
+    if arguments.data.frame_features == "store":
+        return f"Features of {clips} take up to {size:.2f} GB in {store_folder(arguments)}."
+    return (
+        f"Each clip is decoded and encoded at every pass. --frame_features store does so once and "
+        f"keeps up to {size:.2f} GB for {clips}."
     )
