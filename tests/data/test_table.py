@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -11,42 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fixtures_model import make_tokenizer
+from fixtures_table import MIXED, encoder, row, say, write
 from flipbook.data.conversation import IGNORE_INDEX
-from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.joining import shared_head
 from flipbook.data.media import expected_frames, media_of
 from flipbook.data.records import read_records
 from flipbook.data.table import ConversationTable, open_table
 from flipbook.errors import BudgetError, LabelError, ManifestError
-from flipbook.video.settings import ClipSettings
 
 Open = Callable[..., ConversationTable]
-
-
-def say(*turns: str) -> list[dict[str, str]]:
-    """Return LLaVA turns, the user's first."""
-    return [
-        {"from": "gpt" if number % 2 else "human", "value": text}
-        for number, text in enumerate(turns)
-    ]
-
-
-def row(row_id: Any, *turns: str, **media: Any) -> dict[str, Any]:
-    return {"id": row_id, **media, "conversations": say(*turns)}
-
-
-def encoder(max_length: int | None = None, **settings: Any) -> ConversationEncoder:
-    return ConversationEncoder(
-        make_tokenizer(),
-        ClipSettings(**({"frame_size": 128, "num_frames": 2} | settings)),
-        max_length,
-    )
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> str:
-    path.write_text(json.dumps(rows), "utf-8")
-    return str(path)
 
 
 @pytest.fixture
@@ -66,24 +38,6 @@ def opened(folder: Path) -> Open:
         return open_table(manifest, **(settings | words))
 
     return open_rows
-
-
-MIXED = [
-    row("one", "<video>\nWhat moves?", "A ball.", video="a.mp4"),
-    row("two", "<video>\nHow many?", "Two.", "Sure?", "Yes.", video="a.mp4"),
-    row("late", "Hello.", "Hi.", "<video>\nWhat moves?", "A ball.", video="a.mp4"),
-    row("other", "<video>\nWhat moves?", "A car.", video="b.mov"),
-    row("text", "What is it?", "A word: Übung 猫."),
-    row("text again", "What is it?", "A word."),
-    row("both", "<image>\n<image>\nWhich?", "That.", image=["c.png", "a.mp4"]),
-    row("turned", "<image>\n<image>\nWhich?", "That.", image=["a.mp4", "c.png"]),
-    {
-        "id": "several",
-        "task": "count",
-        "video": "a.mp4",
-        "conversations": [say("<video>\nWhy?", "So."), say("<video>\nWho?", "He.")],
-    },
-]
 
 
 def test_a_table_holds_what_the_manifest_says(opened: Open, folder: Path) -> None:

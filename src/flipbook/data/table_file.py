@@ -75,7 +75,7 @@ def find_or_write(
             "%s cannot be written to (%s), so conversations are measured again in each run; "
             "set HF_DATASETS_CACHE to another folder",
             folder,
-            error,
+            str(error),  # the error itself would keep the table alive wherever it is logged to
         )
     temporary = Path(tempfile.mkdtemp(prefix="flipbook-"))
     try:
