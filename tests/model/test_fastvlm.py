@@ -1,43 +1,41 @@
+"""What the tower sees: of each visual alone, the same bits whatever else is in a batch."""
+
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from fixtures_model import make_checkpoint
-from flipbook.data.conversation import IGNORE_INDEX
+from fixtures_rows import as_row, make_talk
+from flipbook.data.batch import DataCollatorForSupervisedDataset
+from flipbook.data.sample import Sample, Visual
 from flipbook.model import fastvlm
 from flipbook.model.fastvlm import (
+    encode_frames,
+    encode_visuals,
     flatten_frames,
     normalise_frames,
-    supervised_loss,
-    supervised_positions,
+    plain_model,
     touch_vision,
+    tower_dtype,
+    tower_features,
+    tower_is_at_rest,
 )
+from flipbook.model.tuning import LoraSettings, choose_trainable
 
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    return make_checkpoint().model
+    return choose_trainable(make_checkpoint().model, ["projector", "language_model"])
 
 
-def _batch(model: Any, num_frames: int = 2, num_rows: int = 2) -> dict[str, Any]:
-    generator = torch.Generator().manual_seed(0)
-    image = torch.full((num_rows, 4 * num_frames), model.config.image_token_id)
-    words = torch.randint(0, 250, (num_rows, 9), generator=generator)
-    input_ids = torch.cat([image, words], dim=1)
-    labels = torch.full_like(input_ids, IGNORE_INDEX)
-    labels[0, -3:] = input_ids[0, -3:]
-    labels[-1, -5:-1] = input_ids[-1, -5:-1]
-    shape = (num_rows, num_frames, 3, 128, 128)
-    frames = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
-    return {
-        "input_ids": input_ids,
-        "labels": labels,
-        "attention_mask": torch.ones_like(input_ids),
-        "frames": frames,
-    }
+def _frames(number: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    shape = (number, 3, 128, 128)
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
 
 
 def test_frames_are_flattened_clip_by_clip() -> None:
@@ -59,113 +57,101 @@ def test_normalisation_is_that_of_an_image_processor() -> None:
         normalise_frames(frames.float())
 
 
-def test_positions_come_one_before_their_label() -> None:
-    labels = torch.tensor([[-100, -100, 7, 8, -100]])
-    assert supervised_positions(labels).tolist() == [[False, True, True, False, False]]
-
-
-def test_the_loss_is_that_of_plain_transformers(model: Any) -> None:
-    batch = _batch(model)
-    pixel_values = normalise_frames(batch["frames"])
-    plain = model(
-        input_ids=batch["input_ids"],
-        attention_mask=batch["attention_mask"],
-        pixel_values=pixel_values,
-        labels=batch["labels"],
-    )
-    ours = supervised_loss(model, batch)
-    torch.testing.assert_close(ours.loss, plain.loss, rtol=1e-6, atol=1e-6)
-    assert ours.logits.shape == (7, plain.logits.shape[-1])
-    torch.testing.assert_close(
-        ours.logits, plain.logits[supervised_positions(batch["labels"])], rtol=1e-5, atol=1e-5
-    )
-
-
-def test_features_are_put_back_in_order(model: Any) -> None:
-    batch = _batch(model)
-    together = supervised_loss(model, batch).loss
-    swapped = supervised_loss(model, batch | {"frames": batch["frames"].flip(0)}).loss
-    reversed_ = supervised_loss(model, batch | {"frames": batch["frames"].flip(1)}).loss
-    assert not torch.isclose(together, swapped)
-    assert not torch.isclose(together, reversed_)
-    apart = [
-        supervised_loss(
-            model, {name: value[row : row + 1] for name, value in batch.items()}, num_items=7
-        ).loss
-        for row in range(2)
-    ]
-    torch.testing.assert_close(sum(apart), together, rtol=1e-5, atol=1e-5)
-
-
-def test_a_batch_of_images_videos_and_texts_is_the_sum_of_its_rows(model: Any) -> None:
-    video, image = _batch(model, 3, 1), _batch(model, 1, 1)
-    text = {n: t for n, t in _batch(model, 0, 1).items() if n != "frames"}
-    rows = [video, image, text]
-    longest = max(row["input_ids"].shape[1] for row in rows)
-
-    def padded(name: str, value: int) -> torch.Tensor:
-        return torch.cat(
-            [
-                torch.nn.functional.pad(row[name], (0, longest - row[name].shape[1]), value=value)
-                for row in rows
-            ]
-        )
-
-    mixed = {
-        "input_ids": padded("input_ids", 0),
-        "labels": padded("labels", IGNORE_INDEX),
-        "attention_mask": padded("attention_mask", 0),
-        "frames": torch.cat([video["frames"].flatten(0, 1), image["frames"].flatten(0, 1)]),
-    }
-    together = supervised_loss(model, mixed, num_items=1).loss
-    apart = sum(supervised_loss(model, row, num_items=1).loss for row in rows)
-    torch.testing.assert_close(together, apart, rtol=1e-5, atol=1e-4)
-
-
 def test_a_few_frames_at_a_time_are_as_good_as_all(
     model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    frames = _batch(model)["frames"]
+    frames = _frames(4)
     with torch.no_grad():
         plain = model.get_image_features(pixel_values=normalise_frames(frames)).pooler_output
     monkeypatch.setitem(fastvlm.PX_PER_CALL, "cpu", 3 * 128 * 128)
-    ours = fastvlm.encode_frames(model, frames)
+    ours = encode_frames(model, frames.view(2, 2, 3, 128, 128))
     assert ours.shape == (4, 4, plain.shape[-1])
+    assert ours.requires_grad  # the projector learns
     torch.testing.assert_close(ours, plain, rtol=1e-4, atol=1e-4 * float(plain.std()))
 
 
-def test_a_tower_that_learns_gets_a_gradient_and_a_frozen_one_none(model: Any) -> None:
-    batch = _batch(model)
-    tower = list(model.model.vision_tower.parameters())
-    try:
-        supervised_loss(model, batch).loss.backward()
-        assert all(p.grad is not None for p in tower if p.ndim > 1)
-        trained = model.model.multi_modal_projector.linear_1.weight.grad.clone()
-        model.zero_grad()
-        model.model.vision_tower.requires_grad_(False)
-        supervised_loss(model, batch).loss.backward()
-        assert all(p.grad is None for p in tower)
-        frozen = model.model.multi_modal_projector.linear_1.weight.grad
-        torch.testing.assert_close(frozen, trained, rtol=1e-3, atol=1e-5 * float(trained.std()))
-    finally:
-        model.zero_grad()
-        model.model.vision_tower.requires_grad_(True)
+def test_tower_features_are_the_towers_map_place_by_place(model: Any) -> None:
+    frames = _frames(2)
+    features = tower_features(model, frames)
+    with torch.no_grad():
+        maps = model.model.vision_tower(normalise_frames(frames)).last_hidden_state
+    assert features.shape == (2, 4, 128)
+    assert features.is_contiguous()
+    assert not features.requires_grad
+    expected = maps.permute(0, 2, 3, 1).flatten(1, 2)
+    torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4 * float(expected.std()))
 
 
-def test_nothing_to_learn_is_an_error(model: Any) -> None:
-    batch = _batch(model)
-    batch["labels"] = torch.full_like(batch["labels"], IGNORE_INDEX)
-    with pytest.raises(ValueError, match="no token of the batch is supervised"):
-        supervised_loss(model, batch)
+def test_mixed_precision_does_not_reach_a_tower_at_rest(model: Any) -> None:
+    frames = _frames(2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = tower_features(model, frames)
+    assert torch.equal(mixed, tower_features(model, frames))
 
 
-def test_a_text_batch_reaches_every_visual_weight_with_zero(model: Any) -> None:
-    projector = model.model.multi_modal_projector
-    model.zero_grad()
+def test_a_visual_has_the_same_bits_in_every_batch(model: Any) -> None:
+    image = model.config.image_token_id
+    talks = [make_talk(image, lengths=(5, 9), num_frames=n, seed=n) for n in (1, 3, 0, 2)]
+    together = encode_visuals(model, as_row(*talks))
+    shown = [talk for talk in talks if len(talk.frames)]
+    assert [len(features) for features in together] == [1, 3, 2]
+    for features, talk in zip(together, shown, strict=True):
+        (alone,) = encode_visuals(model, as_row(talk))
+        assert torch.equal(features, alone)
+        assert torch.equal(features, tower_features(model, talk.frames))
+
+
+def test_stored_features_take_the_place_of_frames(model: Any) -> None:
+    clips = [_frames(number, seed=number) for number in (2, 1, 3)]
+    features = [tower_features(model, clip) for clip in clips]
+    visuals = (
+        Visual(2, features=features[0]),
+        Visual(1, frames=clips[1]),
+        Visual(3, features=features[2].bfloat16()),
+    )
+    ids = torch.zeros(30, dtype=torch.int64)
+    batch = DataCollatorForSupervisedDataset()([Sample(("r",), ids, ids, (30,), visuals[:2])])
+    for got, expected in zip(encode_visuals(model, batch), features[:2], strict=True):
+        assert torch.equal(got, expected)
+    batch = DataCollatorForSupervisedDataset()([Sample(("r",), ids, ids, (30,), visuals[1:])])
+    live, stored = encode_visuals(model, batch)
+    assert torch.equal(live, features[1])
+    assert stored.dtype == tower_dtype(model)
+    assert torch.equal(stored, features[2].bfloat16().float())
+
+
+def test_a_row_of_texts_has_no_visuals(model: Any) -> None:
+    talk = make_talk(model.config.image_token_id, lengths=(5,), num_frames=0)
+    assert encode_visuals(model, as_row(talk)) == []
+
+
+def test_the_plain_model_is_found_in_its_wrappings() -> None:
+    model = make_checkpoint().model
+    assert plain_model(model) is model
+    assert plain_model(torch.compile(model)) is model  # type: ignore[arg-type]
+    assert plain_model(torch.nn.parallel.DataParallel(model)) is model
+    adapted = choose_trainable(model, ["language_model"], lora=LoraSettings(2, 4.0))
+    assert plain_model(adapted) is model
+
+
+def test_a_tower_is_at_rest_when_none_of_it_learns() -> None:
+    model = make_checkpoint().model
+    assert not tower_is_at_rest(model)
+    assert tower_is_at_rest(choose_trainable(model, ["projector"]))
+    assert not tower_is_at_rest(choose_trainable(model, ["vision_tower"]))
+    for lora_parts, rests in ((["language_model"], True), (["vision_tower"], False)):
+        parts = list({*lora_parts, "language_model"})
+        adapted = choose_trainable(make_checkpoint().model, parts, lora=LoraSettings(2, 4.0))
+        assert tower_is_at_rest(adapted) is rests
+
+
+@pytest.mark.parametrize("parts", [["projector"], ["vision_tower", "projector"]])
+def test_a_text_batch_reaches_every_visual_weight_with_zero(parts: list[str]) -> None:
+    model = choose_trainable(make_checkpoint().model, parts)
     extra = touch_vision(model, frame_size=128)
     extra.backward()
     assert extra.item() == 0
-    for parameter in projector.parameters():
-        assert parameter.grad is not None
-        assert not parameter.grad.any()
-    model.zero_grad()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None
+            assert not parameter.grad.any()

@@ -186,6 +186,10 @@ def _packed_flex(
     return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
 
 
-for _name, _function in (("packed_sdpa", _packed_sdpa), ("packed_flex", _packed_flex)):
+for _name, _function in (
+    # Not to be compiled: that would be done anew for each way in which a row is divided.
+    ("packed_sdpa", torch.compiler.disable(_packed_sdpa)),  # type: ignore[no-untyped-call]
+    ("packed_flex", _packed_flex),
+):
     AttentionInterface.register(_name, _function)
     AttentionMaskInterface.register(_name, sdpa_mask)

@@ -34,7 +34,7 @@ def summed_loss(
     dtype = weight.dtype
     if torch.is_autocast_enabled(device_type):
         dtype = torch.get_autocast_dtype(device_type)
-    summed: Tensor = _SummedLoss.apply(hidden.to(dtype), weight.to(dtype), targets, label_smoothing)  # type: ignore[no-untyped-call]
+    summed: Tensor = _SummedLoss.apply(hidden.to(dtype), weight.to(dtype), targets, label_smoothing)
     return summed
 
 
