@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from fixtures_model import make_tokenizer
 from flipbook.data.batch import DataCollatorForSupervisedDataset, make_supervised_data_module
@@ -15,6 +16,7 @@ from flipbook.data.conversation import IGNORE_INDEX
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.generated.write import GeneratedData
 from flipbook.data.media import sample_rng
+from flipbook.data.sample import Sample, Visual
 from flipbook.errors import DataError, MediaError, RecordError
 from flipbook.train.arguments import DataArguments
 
@@ -54,52 +56,104 @@ def mixed(tmp_path_factory: pytest.TempPathFactory, generated: GeneratedData) ->
     return _manifest(folder, [_row("clip", image="clip.mp4"), two, _row("text")])
 
 
+def frames_of(sample: Sample) -> Tensor:
+    parts = [visual.frames for visual in sample.visuals if visual.frames is not None]
+    return torch.cat(parts) if parts else torch.zeros(0, 3, 128, 128, dtype=torch.uint8)
+
+
 def test_a_video_sample_has_a_feature_for_every_placeholder(mixed: str) -> None:
     tokenizer = make_tokenizer()
     dataset = LazySupervisedDataset(mixed, tokenizer, _arguments())
     image_token_id = tokenizer.convert_tokens_to_ids("<image>")
-    for index, num_frames in enumerate([4, 2, 0]):
+    for index, frames_per_visual in enumerate([[4], [1, 1], []]):
         sample = dataset[index]
-        assert sample.frames.shape == (num_frames, 3, 128, 128)
-        assert sample.frames.dtype == torch.uint8
-        assert int((sample.input_ids == image_token_id).sum()) == num_frames * 4
+        assert [visual.num_frames for visual in sample.visuals] == frames_per_visual
+        frames = frames_of(sample)
+        assert frames.shape == (sum(frames_per_visual), 3, 128, 128)
+        assert frames.dtype == torch.uint8
+        assert int((sample.input_ids == image_token_id).sum()) == len(frames) * 4
         learned = sample.labels[sample.labels != IGNORE_INDEX]
         assert tokenizer.decode(learned) == "That.<|im_end|>"
+        assert sample.segments == (len(sample.input_ids),)
 
 
 def test_the_check_knows_the_lengths_without_decoding(mixed: str) -> None:
     dataset = LazySupervisedDataset(mixed, make_tokenizer(), _arguments())
-    assert dataset.num_tokens == [len(dataset[i].input_ids) for i in range(3)]
-    assert dataset.check.longest_tokens == max(dataset.num_tokens)
+    lengths = [len(dataset[i].input_ids) for i in range(3)]
+    assert dataset.table.num_tokens.tolist() == lengths
+    assert dataset.check.longest_tokens == max(lengths)
     assert dataset.check.num_conversations == 3
 
 
-def test_videos_of_one_length_make_a_five_dimensional_batch(mixed: str) -> None:
-    tokenizer = make_tokenizer()
-    dataset = LazySupervisedDataset(mixed, tokenizer, _arguments())
-    batch = DataCollatorForSupervisedDataset(tokenizer)([dataset[0], dataset[0]])
-    assert batch["frames"].shape == (2, 4, 3, 128, 128)
-
-
-def test_images_videos_and_texts_stand_in_one_batch(mixed: str) -> None:
-    tokenizer = make_tokenizer()
-    dataset = LazySupervisedDataset(mixed, tokenizer, _arguments())
+def test_images_videos_and_texts_stand_in_one_row(mixed: str) -> None:
+    dataset = LazySupervisedDataset(mixed, make_tokenizer(), _arguments())
     samples = [dataset[2], dataset[1], dataset[0]]
-    batch = DataCollatorForSupervisedDataset(tokenizer)(samples)
+    batch = DataCollatorForSupervisedDataset()(samples)
     assert batch["frames"].shape == (6, 3, 128, 128)
-    assert torch.equal(batch["frames"], torch.cat([s.frames for s in samples]))
-    assert batch["num_frames"] == [0, 2, 4]
-    for row, sample in enumerate(samples):
-        length = len(sample.input_ids)
-        assert torch.equal(batch["input_ids"][row, :length], sample.input_ids)
-        assert batch["attention_mask"][row].sum() == length
-        assert (batch["labels"][row, length:] == IGNORE_INDEX).all()
+    assert torch.equal(batch["frames"], torch.cat([frames_of(s) for s in samples]))
+    assert [slot.num_frames for slot in batch["visuals"]] == [1, 1, 4]
+    assert torch.equal(batch["input_ids"], torch.cat([s.input_ids for s in samples])[None])
+    assert torch.equal(batch["labels"], torch.cat([s.labels for s in samples])[None])
+    places = [torch.arange(len(s.input_ids)) for s in samples]
+    assert torch.equal(batch["position_ids"], torch.cat(places)[None])
+    assert batch["segments"] == [s.segments for s in samples]
+    assert batch["record_ids"] == ["text", "two", "clip"]
+    assert not batch["is_filler"]
 
 
 def test_a_batch_of_texts_has_no_frames(mixed: str) -> None:
-    tokenizer = make_tokenizer()
-    dataset = LazySupervisedDataset(mixed, tokenizer, _arguments())
-    assert "frames" not in DataCollatorForSupervisedDataset(tokenizer)([dataset[2]])
+    dataset = LazySupervisedDataset(mixed, make_tokenizer(), _arguments())
+    batch = DataCollatorForSupervisedDataset()([dataset[2]])
+    assert "frames" not in batch
+    assert "features" not in batch
+    assert batch["visuals"] == []
+
+
+def test_questions_about_one_clip_are_one_sample(mixed: str, tmp_path: Path) -> None:
+    clip = str(Path(mixed).parent / "clip.mp4")
+    rows = [_row("a", video=clip), _row("b", video=clip), _row("c")]
+    rows[1]["conversations"][1]["value"] = "Something else."
+    arguments = _arguments(image_folder=str(Path(mixed).parent))
+    dataset = LazySupervisedDataset(_manifest(tmp_path, rows), make_tokenizer(), arguments)
+    first, second, both = dataset[0], dataset[1], dataset[(0, 1)]
+    head = int(dataset.table.head_tokens[0])
+    branches = [len(one.input_ids) - head for one in (first, second)]
+    assert both.segments == (head, *branches)
+    assert both.record_ids == ("a", "b")
+    assert len(both.visuals) == 1
+    assert torch.equal(both.input_ids[: len(first.input_ids)], first.input_ids)
+    assert torch.equal(both.labels[len(first.labels) :], second.labels[head:])
+    with pytest.raises(ValueError, match="a, c do not show the same media"):
+        dataset[(0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("visual", "reason"),
+    [
+        ({"num_frames": 2}, "needs either frames or features"),
+        ({"num_frames": 2, "frames": torch.zeros(3, 3, 8, 8, dtype=torch.uint8)}, "of 2 frames"),
+        ({"num_frames": 2, "frames": torch.zeros(2, 3, 8, 8)}, "uint8"),
+        ({"num_frames": 2, "features": torch.zeros(2, 4)}, "features must be"),
+    ],
+)
+def test_a_visual_refuses_what_does_not_fit(visual: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        Visual(**visual)
+
+
+@pytest.mark.parametrize(
+    ("sample", "reason"),
+    [
+        ({"labels": torch.zeros(3)}, "must both be"),
+        ({"segments": (1, 2)}, "do not cover 4 tokens"),
+        ({"segments": (2, 1, 1)}, "1 records in segments"),
+    ],
+)
+def test_a_sample_refuses_what_does_not_fit(sample: dict[str, Any], reason: str) -> None:
+    ids = torch.zeros(4, dtype=torch.int64)
+    sound: dict[str, Any] = {"record_ids": ("a",), "segments": (4,), "visuals": ()}
+    with pytest.raises(ValueError, match=reason):
+        Sample(**{"input_ids": ids, "labels": ids, **sound, **sample})
 
 
 def test_a_broken_video_is_an_error_with_its_name_and_no_other_sample(tmp_path: Path) -> None:
@@ -110,9 +164,9 @@ def test_a_broken_video_is_an_error_with_its_name_and_no_other_sample(tmp_path: 
     with pytest.raises(MediaError, match=r"broken\.mp4"):
         dataset[1]
     good, bad = dataset.__getitems__([0, 1])
-    assert good.record_id == "good"  # type: ignore[union-attr]
+    assert good.record_ids == ("good",)  # type: ignore[union-attr]
     assert isinstance(bad, MediaError)
-    batch = DataCollatorForSupervisedDataset(tokenizer)([good, bad])
+    batch = DataCollatorForSupervisedDataset()([good, bad])
     assert batch == {"error": bad}
 
 
@@ -144,14 +198,14 @@ def test_randomness_depends_on_seed_epoch_and_record_alone(generated: GeneratedD
         LazySupervisedDataset(str(generated.train), make_tokenizer(), arguments) for _ in range(2)
     )
     np.random.default_rng().random()
-    assert torch.equal(first[0].frames, second[0].frames)
+    assert torch.equal(frames_of(first[0]), frames_of(second[0]))
     epochs = []
     for epoch in range(4):
         first.set_epoch(epoch)
-        epochs.append(first[0].frames)
+        epochs.append(frames_of(first[0]))
     assert any(not torch.equal(epochs[0], other) for other in epochs[1:])
     first.set_epoch(0)
-    assert torch.equal(first[0].frames, epochs[0])
+    assert torch.equal(frames_of(first[0]), epochs[0])
     draws = {
         float(sample_rng(seed, epoch, name).random())
         for seed in (0, 1)
@@ -166,9 +220,9 @@ def test_validation_frames_do_not_move(generated: GeneratedData) -> None:
     dataset = LazySupervisedDataset(
         str(generated.train), make_tokenizer(), arguments, training=False
     )
-    before = dataset[0].frames
+    before = frames_of(dataset[0])
     dataset.set_epoch(3)
-    assert torch.equal(dataset[0].frames, before)
+    assert torch.equal(frames_of(dataset[0]), before)
 
 
 def test_the_question_is_the_samples_own_beginning(mixed: str) -> None:
@@ -185,7 +239,7 @@ def test_the_question_is_the_samples_own_beginning(mixed: str) -> None:
 def test_fps_counts_are_known_before_decoding(generated: GeneratedData) -> None:
     arguments = _arguments(frame_sampler="fps", frames_per_s=3.0, min_frames=2, max_frames=6)
     dataset = LazySupervisedDataset(str(generated.train), make_tokenizer(), arguments)
-    assert dataset.num_tokens[0] == len(dataset[0].input_ids)
+    assert dataset.table.num_tokens[0] == len(dataset[0].input_ids)
 
 
 def test_the_data_module_has_what_a_trainer_takes(generated: GeneratedData, mixed: str) -> None:
