@@ -24,7 +24,7 @@ def _blocks(language: str) -> list[str]:
 
 
 def _flags_of(command: str) -> set[str]:
-    if command == "train":
+    if command in ("train", "encode"):
         return set(make_parser()._option_string_actions)
     parser = argparse.ArgumentParser()
     importlib.import_module(f"flipbook.apps.{command}").add_arguments(parser)

@@ -23,6 +23,7 @@ from flipbook.errors import ArgumentError, FlipbookError, did_you_mean
 
 COMMANDS = {
     "train": "fine-tune a FastVLM on videos and images",
+    "encode": "store what a frozen vision tower sees of each clip, ahead of training",
     "evaluate": "score a model on records, with controls",
     "chat": "ask a model about a video",
     "export": "write a model in the form that another program reads",
@@ -72,7 +73,7 @@ def _dispatch(words: list[str]) -> None:
         )
     module = importlib.import_module(f"flipbook.apps.{name}")
     _hide_bars_of_libraries()
-    if name == "train":  # its parser is made from the argument dataclasses
+    if name in ("train", "encode"):  # their parser is made from the argument dataclasses
         module.run(words)
         return
     parser = _Parser(prog=f"flipbook {name}", description=COMMANDS[name], allow_abbrev=False)

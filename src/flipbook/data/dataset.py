@@ -20,7 +20,7 @@ from flipbook.data.conversation import IGNORE_INDEX
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.joining import join
 from flipbook.data.manifests import refuse_bad_records
-from flipbook.data.media import Draw, media_of, read_media, read_visuals
+from flipbook.data.media import Draw, MediaVisuals, media_of, read_media, read_visuals
 from flipbook.data.packing import filler_of
 from flipbook.data.sample import Question, Sample
 from flipbook.data.store import FeatureStore
@@ -146,9 +146,7 @@ class LazySupervisedDataset(Dataset[Sample]):
         shown = {media_of(conversation.turns) for conversation in chosen}
         if len(shown) != 1:
             raise ValueError(f"records {', '.join(record_ids)} do not show the same media")
-        media = read_visuals(
-            shown.pop(), self.settings, draw=self._draw(indices[0]), store=self.store
-        )
+        media = self.visuals(indices[0])
         encoded = [
             self.encoder.encode(turns, frames_per_media=media.frames_per_media, record_id=record_id)
             for record_id, turns, _ in chosen
@@ -165,12 +163,22 @@ class LazySupervisedDataset(Dataset[Sample]):
             is_filler=is_filler,
         )
 
-    def _draw(self, index: int) -> Draw | None:
-        """Return where the random instants of a clip come from; None for validation."""
-        if not self.training:
-            return None
-        view = self.epoch() if self.store is None else self.epoch() % self.num_views
-        return Draw(self._data_args.data_seed, view, self.table.clip_name(index))
+    def visuals(self, index: int, *, view: int | None = None) -> MediaVisuals:
+        """Return what a conversation shows, from the store where it is there.
+
+        Args:
+            view: which draw of random instants; that of the epoch when none.
+
+        Raises:
+            MediaError: its video or image cannot be read.
+        """
+        draw = None
+        if self.training:
+            if view is None:
+                view = self.epoch() if self.store is None else self.epoch() % self.num_views
+            draw = Draw(self._data_args.data_seed, view, self.table.clip_name(index))
+        media = media_of(self.table[index].turns)
+        return read_visuals(media, self.settings, draw=draw, store=self.store)
 
     def question(self, index: int) -> Question:
         """Return the last question of a conversation, with frames taken as in evaluation.

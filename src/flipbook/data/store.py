@@ -68,6 +68,7 @@ class FeatureStore:
 
     Attributes:
         num_written: how many clips this process has written.
+        bytes_written: of these.
         stopped: why nothing more is written; None while the store is open for writing.
     """
 
@@ -76,7 +77,7 @@ class FeatureStore:
     ) -> None:
         self.folder = Path(folder).absolute()
         self.encoder = encoder
-        self.num_written = 0
+        self.num_written = self.bytes_written = 0
         self.stopped: str | None = None
         self._own = self.folder / xxhash.xxh3_64_hexdigest(encoder.encode())
         self._hashes = ContentHashes(self.folder / "contents")
@@ -137,6 +138,7 @@ class FeatureStore:
             return False
         self._room.add(len(content))
         self.num_written += 1
+        self.bytes_written += len(content)
         return True
 
     def write_visuals(self, slots: Sequence[Slot], features: Sequence[Tensor]) -> None:

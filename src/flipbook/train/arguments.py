@@ -157,7 +157,7 @@ class DataArguments:
     )
     feature_store_max_gb: float = field(
         default=0.0,
-        metadata={"help": "Most that it may hold; 0 is nine tenths of the free disk when the run starts."},
+        metadata={"help": "Most that it may hold; 0 is nine tenths of what is free at the start."},
     )
     feature_views: int = field(
         default=4,
