@@ -56,9 +56,11 @@ def normalise_frames(
     """
     if frames.dtype != torch.uint8:
         raise ValueError(f"frames must be uint8 (0 to 255), got {frames.dtype}")
-    mean = torch.tensor(image_mean, device=frames.device).view(3, 1, 1)
-    std = torch.tensor(image_std, device=frames.device).view(3, 1, 1)
-    pixel_values = flatten_frames(frames).float().div_(255.0).sub_(mean).div_(std)
+    pixel_values = flatten_frames(frames).float().div_(255.0)
+    if any(mean != 0 for mean in image_mean):  # FastVLM's are 0 and 1: nothing to move to a GPU
+        pixel_values.sub_(torch.tensor(image_mean, device=frames.device).view(3, 1, 1))
+    if any(std != 1 for std in image_std):
+        pixel_values.div_(torch.tensor(image_std, device=frames.device).view(3, 1, 1))
     return pixel_values.to(dtype)  # (F, 3, S, S)
 
 
