@@ -135,8 +135,7 @@ def encode(arguments: Arguments, *, console: Console) -> Tally:
     model = prepare_model(arguments, checkpoint, lora=lora_of(arguments.model)).eval()
     plain_model(model).model.vision_tower.to(args.device)
     store = use_store(arguments, data, model=model, checkpoint=checkpoint)
-    if store is None:
-        raise ValueError("`frame_features` must be 'store'")
+    assert store is not None, "`frame_features` must be 'store'"
     datasets = [data["train_dataset"], data["eval_dataset"]]
     unseen = Unseen(
         [dataset for dataset in datasets if dataset is not None],
@@ -200,8 +199,7 @@ def _fill(
 
 def _encode(store: FeatureStore, visual: Visual, model: nn.Module, checkpoint: Checkpoint) -> None:
     """Let the tower see a clip, and have written what it makes of it."""
-    if visual.frames is None:
-        raise ValueError("a visual to be encoded has frames")
+    assert visual.frames is not None
     features = tower_features(
         model, visual.frames, image_mean=checkpoint.image_mean, image_std=checkpoint.image_std
     )
@@ -232,6 +230,6 @@ def _tell(tally: Tally, store: FeatureStore, seconds: float, *, console: Console
         )
     if tally.failed:
         raise DataError(
-            f"{len(tally.failed)} clips cannot be read, the first is {tally.failed[0]}. All others "
-            "are stored. Copy these again, or remove their records."
+            f"{len(tally.failed)} of the clips cannot be read, the first is {tally.failed[0]}. All "
+            "others are stored. Copy these again, or remove their records."
         )

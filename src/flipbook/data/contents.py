@@ -130,7 +130,8 @@ def _stamp(status: os.stat_result) -> Stamp:
 
 
 def _is_young(stamp: Stamp) -> bool:
-    return abs(time.time_ns() - max(stamp.modified_ns, stamp.changed_ns)) < YOUNG_NS
+    now_ns = time.time_ns()
+    return any(abs(now_ns - then) < YOUNG_NS for then in (stamp.modified_ns, stamp.changed_ns))
 
 
 def _seal(name: str, stamp: Stamp, content: str) -> str:

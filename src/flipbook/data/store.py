@@ -196,7 +196,7 @@ class FeatureStore:
                 try:
                     if time.time() - path.stat().st_mtime > ABANDONED_S:
                         path.unlink()
-                except FileNotFoundError:  # another process was quicker
+                except OSError:  # another process was quicker, or it is another user's
                     continue
 
 
