@@ -31,6 +31,7 @@ MeasureAll = Callable[[], Iterator[pa.RecordBatch]]
 OpenCurrent = Callable[[datasets.Dataset], TableT | None]
 
 _HASHED_BYTES = 1 << 22
+_ROWS_PER_BATCH = 10_000
 _logger = logging.getLogger("flipbook")
 
 
@@ -107,9 +108,11 @@ def _write(
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     _facts_path(path).unlink(missing_ok=True)
     try:
-        with ArrowWriter(path=str(partial), schema=schema) as writer:
-            for batch in measure():
-                writer.write_table(pa.Table.from_batches([batch], schema))
+        with ArrowWriter(
+            path=str(partial), schema=schema, writer_batch_size=_ROWS_PER_BATCH
+        ) as writer:
+            for rows in _large_tables(measure(), schema):
+                writer.write_table(rows)
             writer.finalize()
         partial.replace(path)
         partial.write_text(json.dumps(_facts(path)), encoding="utf-8")
@@ -122,6 +125,18 @@ def _write(
             "videos have changed while they were looked at; start again when nothing writes to them"
         )
     return table
+
+
+def _large_tables(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Yield the rows of batches, many at a time: each batch of a file costs memory of its own."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= _ROWS_PER_BATCH:
+            yield pa.Table.from_batches(waiting, schema)
+            waiting = []
+    if waiting:
+        yield pa.Table.from_batches(waiting, schema)
 
 
 def _facts_path(path: Path) -> Path:
