@@ -29,7 +29,7 @@ _HOMES = {
     "make_supervised_data_module": "flipbook.data.batch",
     "load_checkpoint": "flipbook.model.checkpoint",
     "save_checkpoint": "flipbook.model.saving",
-    "supervised_loss": "flipbook.model.fastvlm",
+    "supervised_loss": "flipbook.model.loss",
     "FlipbookProcessor": "flipbook.model.processor.auto",
     "FlipbookError": "flipbook.errors",
 }

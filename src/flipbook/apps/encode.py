@@ -215,7 +215,7 @@ def _tell(tally: Tally, store: FeatureStore, seconds: float, *, console: Console
         DataError: a clip cannot be read.
     """
     console.print(
-        f"{tally.num_encoded:,} clips encoded ({tally.num_bytes / 1e9:.2f} GB) in "
+        f"{tally.num_encoded:,} clips encoded ({tally.num_bytes / 1e6:,.1f} MB) in "
         f"{format_duration(seconds)}, {tally.num_found:,} were there, {len(tally.failed):,} cannot "
         f"be read. Features are in {store.folder}",
         markup=False,

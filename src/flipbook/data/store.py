@@ -178,7 +178,7 @@ class FeatureStore:
         self.stopped = reason
         _logger.warning(
             "%s: no more features are stored, because %s. Nothing is lost: what is not stored is "
-            "decoded and encoded at every step. Free some space, raise --feature_store_max_gb, "
+            "decoded and encoded at every step. Make room there, raise --feature_store_max_gb, "
             "name another --feature_store, or delete the folders of other vision towers beside "
             "%s, which is this one's.",
             self.folder,
