@@ -304,8 +304,8 @@ def test_the_bound_is_held_and_told_once(tmp_path: Path, caplog: pytest.LogCaptu
     assert [record.getMessage() for record in caplog.records] == [
         f"{tmp_path}: no more features are stored, because it has reached 0.0 GB, its bound. "
         "Nothing is lost: what is not stored is decoded and encoded at every step. Make "
-        "room there, raise --feature_store_max_gb, name another --feature_store, or delete the folders "
-        f"of other vision towers beside {one._own.name}, which is this one's."
+        "room there, raise --feature_store_max_gb, name another --feature_store, or delete the "
+        f"folders of other vision towers beside {one._own.name}, which is this one's."
     ]
     assert all(one.read(f"{number:032x}") is not None for number in range(num_written))
 
