@@ -185,8 +185,8 @@ def page(results: list[dict[str, Any]]) -> str:
         f"{max(result['first']['worker_mb'] for result in results):.0f} MB, most of it shared "
         "with the process that began it). Second: the table is read back, its hash is compared, "
         "and each clip is looked for. Reading: 5,000 conversations at random; mapped pages are "
-        "those of the table's file, which the system takes back when it needs room. The list is what "
-        "`read_records` returns, without any lengths.",
+        "those of the table's file, which the system takes back when it needs room. The list is "
+        "what `read_records` returns, without any lengths.",
         "",
         "Printed by `python benchmarks/manifest.py`.",
         "",
