@@ -82,6 +82,15 @@ def test_tower_features_are_the_towers_map_place_by_place(model: Any) -> None:
     torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4 * float(expected.std()))
 
 
+def test_the_towers_convolutions_are_as_before(model: Any) -> None:
+    frames = _frames(2)
+    convolutions = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
+    before = [(m.kernel_size, m.dilation) for m in convolutions]
+    assert ((1, 1), (1, 1)) in before
+    tower_features(model, frames)
+    assert [(m.kernel_size, m.dilation) for m in convolutions] == before
+
+
 def test_mixed_precision_does_not_reach_a_tower_at_rest(model: Any) -> None:
     frames = _frames(2)
     with torch.autocast("cpu", dtype=torch.bfloat16):

@@ -11,6 +11,7 @@ order in which their placeholders stand.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -108,7 +109,11 @@ def tower_features(
     px_per_call = PX_PER_CALL.get(weight.device.type, PX_PER_CALL["cuda"])
     num_per_call = max(1, px_per_call // (frames.shape[-1] * frames.shape[-2]))
     maps = []
-    with torch.no_grad(), torch.autocast(weight.device.type, enabled=False):
+    with (
+        torch.no_grad(),
+        torch.autocast(weight.device.type, enabled=False),
+        _pointwise_by_onednn(tower),
+    ):
         for part in torch.split(frames, num_per_call):
             pixel_values = normalise_frames(
                 part.to(weight.device, non_blocking=True),
@@ -119,6 +124,30 @@ def tower_features(
             maps.append(tower(pixel_values).last_hidden_state)  # (t, C, h, w)
         # Contiguous, as features from a file are: the projector's sums depend on the order.
         return torch.cat(maps).flatten(2).permute(0, 2, 1).contiguous()  # (T, P, C)
+
+
+@contextmanager
+def _pointwise_by_onednn(tower: nn.Module) -> Iterator[None]:
+    """Let oneDNN compute the 1x1 convolutions of a tower on a CPU, also in a single thread.
+
+    There torch takes slower code of its own for fewer than 16 pictures, unless the kernel is
+    dilated. One of a single pixel has nothing to dilate: the result is the same.
+    """
+    pointwise = [
+        module
+        for module in tower.modules()
+        if isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and module.weight.device.type == "cpu"
+    ]
+    before = [module.dilation for module in pointwise]
+    for module in pointwise:
+        module.dilation = (2, 2)
+    try:
+        yield
+    finally:
+        for module, dilation in zip(pointwise, before, strict=True):
+            module.dilation = dilation
 
 
 def encode_visuals(
