@@ -39,7 +39,16 @@ from flipbook.video.pixels import picture_of
 from flipbook.video.sampling import sample_frames
 from flipbook.video.seeking import frames_by_time
 from flipbook.video.timeline import Timeline, timeline_from_index, timeline_from_packets
-from measuring import Way, circumstances, held_mb, in_fresh_process, in_turns, table, write_page
+from measuring import (
+    Way,
+    circumstances,
+    forget_peak,
+    held_mb,
+    in_fresh_process,
+    in_turns,
+    table,
+    write_page,
+)
 
 RESULT_FILE = Path(__file__).parent / "results" / "input.md"
 NUM_FRAMES = 8
@@ -226,6 +235,7 @@ def peak_of(way: str, side: int, folder: Path, *, file: decode.File) -> tuple[fl
     members = [(number,) for number in range(CLIPS_IN_MEMORY)]
     tokenizer = load_checkpoint("tiny").tokenizer
     ways = make_ways(asked, members, tokenizer=tokenizer, side=side)
+    forget_peak()
     before, _ = held_mb()
     ways[way]()
     return before, held_mb()[1]

@@ -80,8 +80,8 @@ def peak_of(bench: Bench, way: str) -> tuple[float, float]:
 
 
 PEAK_WAYS = {
-    "usual": lambda bench: bench.steps().usual(bench.asked(bench.usual_questions, 1)),
-    "one": lambda bench: bench.steps().ours(bench.asked(bench.usual_questions, 1), OURS),
+    "usual": lambda bench: bench.steps().usual(bench.asked(bench.num_questions, 1)),
+    "one": lambda bench: bench.steps().ours(bench.asked(bench.num_questions, 1), OURS),
     "many": lambda bench: bench.steps().ours(bench.asked(1, bench.num_questions), OURS),
 }
 
@@ -89,9 +89,9 @@ PEAK_WAYS = {
 def memory(bench: Bench) -> list[str]:
     """Return the table of the memory that training takes, each way in a fresh process."""
     names = {
-        "usual": f"the usual way, {bench.usual_questions} questions a step",
-        "one": f"{bench.usual_questions} clips with 1 question a step",
-        "many": f"1 clip with {bench.num_questions} questions a step",
+        "usual": f"the usual way, {bench.num_questions} questions in a step",
+        "one": f"ours, {bench.num_questions} clips with 1 question",
+        "many": f"ours, 1 clip with {bench.num_questions} questions",
     }
     measured = {
         way: peak_of(bench, way) if bench.smoke else in_fresh_process(__file__, "--peak", way)
