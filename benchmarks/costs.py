@@ -92,6 +92,7 @@ class Bench:
             self.tokenizer,
             num_frames=num_frames or self.num_frames,
             side=side or self.side,
+            frames_a_call=self.usual_questions * self.num_frames,
         )
 
     def asked(self, num_clips: int, questions_per_clip: int) -> Asked:
@@ -140,11 +141,20 @@ def against_the_usual(bench: Bench) -> list[str]:
     return ["## A question, all in all", "", *table(header, rows), ""]
 
 
+def batches_of_the_usual(bench: Bench) -> list[str]:
+    """Return the table of the usual way with batches of several sizes."""
+    steps, sizes = bench.steps(), [1, 2] if bench.smoke else [1, 2, 4, 8]
+    ways = {str(size): (steps.usual(bench.asked(1, size)), size) for size in sizes}
+    ms = bench.ms_a_question(ways, repetitions=max(1, bench.repetitions // 2))
+    header = ["questions in a batch of the usual way", "CPU ms a question"]
+    return ["## The usual way, by its batch", "", *table(header, list(ms.items())), ""]
+
+
 def one_after_another(bench: Bench) -> list[str]:
     """Return the table of our techniques, each added to those above it."""
     steps, asked = bench.steps(), bench.asked(1, bench.num_questions)
     count = len(asked.rows)
-    ways = {"the usual way": (steps.usual(asked), count)}
+    ways = {"the usual way": (steps.usual(asked, batch_size=bench.usual_questions), count)}
     for name, recipe in list(STAGES.items())[1:]:
         stored = recipe.stores
         step = bench.with_store(steps, asked) if stored else steps.ours(asked, recipe)

@@ -55,7 +55,7 @@ class Recipe:
 
     Attributes:
         decodes: flipbook's input path; else decord and the reference's processor, once a pass.
-        encodes_few: the tower sees a few frames at a time, channels last; else all at once.
+        encodes_few: the tower sees a few frames at a time, channels last; else a batch at once.
         short_logits: only labelled positions meet the vocabulary; else all do.
         packs: samples stand in one row; else each in a row of its own, padded to the longest.
         shares: all questions of a clip are asked behind one copy of its frames; needs `packs`.
@@ -77,6 +77,7 @@ class Steps:
         model: a FastVLM on the device of its training, with its trainable weights chosen.
         num_frames, side: of a clip, and of its frames in px.
         autocast: the precision of mixed precision; None for none.
+        frames_a_call: of the tower, where it does not see a few at a time.
     """
 
     def __init__(
@@ -87,7 +88,9 @@ class Steps:
         num_frames: int,
         side: int,
         autocast: torch.dtype | None = None,
+        frames_a_call: int = 32,
     ) -> None:
+        self.frames_a_call = frames_a_call
         self.model, self.tokenizer = model, tokenizer
         self.num_frames, self.side = num_frames, side
         self.device = next(model.parameters()).device
@@ -96,19 +99,33 @@ class Steps:
         is_fused = self.device.type == "cuda"
         self._optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, fused=is_fused)
 
-    def usual(self, asked: Asked, *, kind: str = "PIL") -> Way:
-        """Return the reference's step over all that is asked, in one padded batch."""
+    def usual(self, asked: Asked, *, kind: str = "PIL", batch_size: int | None = None) -> Way:
+        """Return the reference's way through all that is asked, in padded batches.
+
+        Args:
+            kind: of image processor.
+            batch_size: questions of a step; all in one step when none.
+        """
         processor = reference.make_processor(kind, side=self.side)
+        size = batch_size or len(asked.rows)
 
-        def make() -> dict[str, Tensor]:
+        def make() -> list[dict[str, Tensor]]:
             examples = [self._example(row, processor) for row in asked.rows]
-            return reference.make_batch(examples, pad_token_id=self.tokenizer.pad_token_id)
+            return [
+                reference.make_batch(
+                    examples[start : start + size], pad_token_id=self.tokenizer.pad_token_id
+                )
+                for start in range(0, len(examples), size)
+            ]
 
-        def run(batch: dict[str, Tensor]) -> float:
+        def run(batches: list[dict[str, Tensor]]) -> float:
             self.attend("sdpa")
-            with self.precision():
-                loss = reference.loss_of(self.model, self.placed(batch))
-            return self.learn(loss)
+            losses = []
+            for batch in batches:
+                with self.precision():
+                    loss = reference.loss_of(self.model, self.placed(batch))
+                losses.append(self.learn(loss))
+            return sum(losses) / len(losses)
 
         return Way(make, run)
 
@@ -149,9 +166,14 @@ class Steps:
         if few:
             return encode_visuals(self.model, batch)
         tower = plain_model(self.model).model.vision_tower
+        dtype = next(tower.parameters()).dtype
         with torch.no_grad():
-            pixels = normalise_frames(batch["frames"], dtype=next(tower.parameters()).dtype)
-            maps = tower(pixels).last_hidden_state
+            maps = torch.cat(
+                [
+                    tower(normalise_frames(frames, dtype=dtype)).last_hidden_state
+                    for frames in batch["frames"].split(self.frames_a_call)
+                ]
+            )
         tokens = maps.flatten(2).permute(0, 2, 1)  # (F, P, C)
         return list(torch.split(tokens, [slot.num_frames for slot in batch["visuals"]]))
 

@@ -69,7 +69,7 @@ def test_stored_features_give_the_same_bits(
 def test_the_usual_tokens_are_ours(steps: Any, asked: Any, load_benchmark: Load) -> None:
     recipe = replace(load_benchmark("steps").Recipe(), shares=False)
     ours = steps.ours(asked, recipe).make()
-    usual = steps.usual(asked).make()
+    (usual,) = steps.usual(asked).make()
     rows = zip(usual["input_ids"], usual["labels"], usual["attention_mask"].bool(), strict=True)
     ids, labels = zip(*((ids[seen], labels[seen]) for ids, labels, seen in rows), strict=True)
     assert torch.equal(torch.cat(ids)[None], ours["input_ids"])
