@@ -79,6 +79,7 @@ def main(words: Sequence[str] | None = None) -> int:
         torch.set_num_threads(1)
         given.sizes, given.sides, given.clips, given.usual_questions = ["embedded"], [64], 2, 2
         given.repetitions, given.peak_tflops = 1, 1.0
+    given.peak_tflops = given.peak_tflops or peak_tflops(torch.cuda.get_device_name())
     lines = title(given)
     for size in given.sizes:
         for side in given.sides:
@@ -204,7 +205,7 @@ def language_model_use(bench: Bench) -> str:
 
     seconds = bench.ms(passes) / 1000
     tflops = language_flops(steps.model, batch) / seconds / 1e12
-    peak = bench.given.peak_tflops or peak_tflops(torch.cuda.get_device_name())
+    peak = bench.given.peak_tflops
     num_tokens = batch["input_ids"].numel()
     return (
         f"Projector and language model, {num_tokens:,} tokens a step: {1000 * seconds:.0f} ms, "
