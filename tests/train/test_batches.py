@@ -17,6 +17,8 @@ from fixtures_model import make_tokenizer
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.generated.write import GeneratedData
 from flipbook.data.sample import Sample
+from flipbook.errors import ArgumentError, MediaError
+from flipbook.train import run as train_run
 from flipbook.train.arguments import DataArguments
 from flipbook.train.batches import BatchRules
 from flipbook.train.run import RunResult
@@ -184,6 +186,50 @@ def test_a_filler_is_seen_and_not_learned(
     assert all((sample.labels == -100).all() for sample in fillers)
     names = [name for sample in samples if not sample.is_filler for name in sample.record_ids]
     assert len(names) == len(set(names)) == 16
+
+
+def test_a_filler_weighs_nothing_however_losses_are_averaged(
+    ask: Tune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[torch.Tensor] = []
+    save = train_run.save_run
+
+    def note_and_save(trainer: Any, *args: Any, **kwargs: Any) -> Path:
+        filler = trainer.data_collator([trainer.train_dataset[(-1,)]])
+        for num_items in (torch.tensor(0), torch.tensor(7), None):
+            trainer.model.train()
+            found.append(trainer.compute_loss(trainer.model, filler, num_items_in_batch=num_items))
+        return save(trainer, *args, **kwargs)
+
+    monkeypatch.setattr(train_run, "save_run", note_and_save)
+    ask(Path("run"), max_steps=1)
+    assert [loss.item() for loss in found] == [0.0, 0.0, 0.0]
+    assert all(loss.requires_grad for loss in found)
+
+
+def test_a_validation_record_longer_than_a_batch_is_said_before_training(
+    ask: Tune, clips_with_questions: str, tmp_path: Path
+) -> None:
+    rows = json.loads(Path(clips_with_questions).read_text())
+    rows[0]["conversations"][1]["value"] = "word " * 99
+    (tmp_path / "long.json").write_text(json.dumps(rows))
+    message = rf"--max_batch_tokens 300: record {rows[0]['id']} alone has \d+ tokens"
+    with pytest.raises(ArgumentError, match=message):
+        ask(Path("run"), max_batch_tokens=300, validation_data_path=tmp_path / "long.json")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_broken_clip_is_named_wherever_in_a_step_it_is(
+    ask: Tune, clips_with_questions: str, tmp_path: Path, place: int
+) -> None:
+    rows = json.loads(Path(clips_with_questions).read_text())[:4]
+    (tmp_path / "torn.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42" + bytes(5000))
+    rows[place]["video"] = str(tmp_path / "torn.mp4")
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    settings = {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 4}
+    with pytest.raises(MediaError, match=r"torn\.mp4"):
+        ask(Path("run"), data_path=tmp_path / "rows.json", **settings)
 
 
 def test_two_processes_learn_what_one_does(

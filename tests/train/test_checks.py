@@ -19,6 +19,7 @@ from flipbook.train.parsing import parse_arguments
         ("--dataloader_drop_last=true", r"every record is trained on in every epoch"),
         ("--attn_implementation=flash_attention_2", r"flash attention takes no masks"),
         ("--attn_implementation=sdpaa", r"unknown word 'sdpaa'.*sdpa"),
+        ("--feature_store=kept", r"--feature_store kept is used with --frame_features store only"),
         ("--frame_features=disk", r"invalid choice"),
     ],
 )
@@ -32,3 +33,8 @@ def test_a_divided_tower_stores_nothing(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(arguments.training, "fsdp", True)
     with pytest.raises(ArgumentError, match=r"--fsdp divides it.*live"):
         type(arguments)(arguments.model, arguments.data, arguments.training)
+
+
+def test_a_store_may_be_switched_off_where_it_is_named() -> None:
+    words = ["--data_path", "rows.json", "--feature_store=kept", "--frame_features=live"]
+    assert parse_arguments(words).data.frame_features == "live"

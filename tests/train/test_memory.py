@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
 from fixtures_model import make_checkpoint
 from flipbook.model.tuning import LORA_TARGETS
-from flipbook.train.memory import MemoryPlan, _kept_bytes, plan_memory
+from flipbook.train.memory import MemoryPlan, _kept_bytes, available_bytes, plan_memory
 
 
 def test_what_a_long_row_keeps_is_known_from_short_ones() -> None:
@@ -35,3 +36,18 @@ def test_activations_that_do_not_fit_are_computed_twice() -> None:
     assert str(roomy).endswith("kept.")
     assert tight.is_tight
     assert str(tight).endswith("computed twice (--activation_checkpointing).")
+
+
+def test_measuring_draws_no_random_numbers_of_the_run() -> None:
+    config = LoraConfig(r=2, target_modules=LORA_TARGETS, lora_dropout=0.5)
+    model = get_peft_model(make_checkpoint().model, config).train()
+    before = torch.get_rng_state()
+    plan_memory(model, longest_tokens=100)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("", (), {"available": 800}))
+    assert available_bytes(torch.device("cpu")) == 800
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert available_bytes(torch.device("cpu")) == 200

@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from fixtures_data import Tune
 from flipbook.data.generated.write import GeneratedData
 from flipbook.model.provenance import Provenance
+from flipbook.train import trainer
 from flipbook.train.run import RunResult
 
 
@@ -99,3 +102,18 @@ def test_tuning_again_tells_of_the_second_run(tune: Tune, tmp_path: Path) -> Non
     origin = origin_of(second)
     assert origin.base == "first"
     assert origin.recipe["optimizer_steps"] == 2
+
+
+def test_a_batch_that_had_to_shrink_is_told_as_it_was(
+    tune: Tune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = trainer.supervised_loss
+
+    def run_out_of_memory(model: Any, batch: dict[str, Any], **settings: Any) -> Any:
+        if len(batch["record_ids"]) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return loss(model, batch, **settings)
+
+    monkeypatch.setattr(trainer, "supervised_loss", run_out_of_memory)
+    result = tune(per_device_train_batch_size=8, auto_find_batch_size=True)
+    assert origin_of(result).recipe["effective_batch"] == 2

@@ -270,4 +270,4 @@ class Arguments:
     explicit: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        check_together(self.model, self.data, self.training)
+        check_together(self.model, self.data, self.training, explicit=self.explicit)

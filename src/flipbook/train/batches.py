@@ -15,6 +15,7 @@ from transformers.trainer_utils import seed_worker
 from flipbook.data.batch import DataCollatorForSupervisedDataset
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.packing import PackedBatches, make_units
+from flipbook.errors import ArgumentError
 from flipbook.train.arguments import DataArguments, TrainingArguments
 
 
@@ -34,6 +35,20 @@ class BatchRules:
     def of(cls, data_args: DataArguments) -> BatchRules:
         """Return the rules that the arguments ask for."""
         return cls(data_args.questions_per_pass, data_args.max_batch_tokens)
+
+    def check(self, dataset: LazySupervisedDataset) -> None:
+        """Check that every conversation fits into a batch.
+
+        Raises:
+            ArgumentError: one does not.
+        """
+        longest = dataset.check.longest_tokens
+        if self.max_batch_tokens is not None and longest > self.max_batch_tokens:
+            raise ArgumentError(
+                f"--max_batch_tokens {self.max_batch_tokens}: record {dataset.check.longest_id} "
+                f"alone has {longest} tokens. Raise it to that at least, take fewer or smaller "
+                "frames, or shorten the record."
+            )
 
     def pack(
         self,

@@ -16,8 +16,17 @@ if TYPE_CHECKING:
 _LEAST = {"questions_per_pass": 1, "feature_views": 1, "feature_store_max_gb": 0}
 
 
-def check_together(model: ModelArguments, data: DataArguments, training: TrainingArguments) -> None:
+def check_together(
+    model: ModelArguments,
+    data: DataArguments,
+    training: TrainingArguments,
+    *,
+    explicit: frozenset[str] = frozenset(),
+) -> None:
     """Check numbers of the data, and that no setting contradicts another.
+
+    Args:
+        explicit: the names that the user set.
 
     Raises:
         ArgumentError: one is out of its range, or two exclude each other.
@@ -31,6 +40,11 @@ def check_together(model: ModelArguments, data: DataArguments, training: Trainin
         )
     if data.frame_features == "store":
         _check_store(model, training)
+    elif data.feature_store is not None and "frame_features" not in explicit:
+        raise ArgumentError(
+            f"--feature_store {data.feature_store} is used with --frame_features store only. Add "
+            "that, or leave the folder out."
+        )
     if model.quantize != "none" and model.lora_r == 0:
         raise ArgumentError(
             f"--quantize {model.quantize} freezes the language model. "

@@ -9,6 +9,7 @@ copies of weights in the precision of the run.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +48,9 @@ class MemoryPlan:
         kept = "computed twice (--activation_checkpointing)" if self.is_tight else "kept"
         return (
             f"Memory of a step: {_gb(self.optimizer_bytes)} for gradients and AdamW, "
-            f"{_gb(self.activation_bytes)} for the activations of the longest batch "
-            f"({self.longest_tokens:,} tokens), {_gb(self.available_bytes)} free: they are {kept}."
+            f"{_gb(self.activation_bytes)} for the language model's activations of the longest "
+            f"batch ({self.longest_tokens:,} tokens), {_gb(self.available_bytes)} free: they are "
+            f"{kept}."
         )
 
 
@@ -74,14 +76,18 @@ def plan_memory(
 
 
 def available_bytes(device: torch.device) -> int:
-    """Return how much memory of a device is free."""
+    """Return how much memory of a device one process may take."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+    num_sharing = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return int(psutil.virtual_memory().available) // num_sharing
 
 
 def _kept_bytes(model: nn.Module, num_tokens: int, autocast_dtype: torch.dtype | None) -> int:
-    """Return what the language model's layers keep of a short row, weights left out."""
+    """Return what the language model's layers keep of a short row, weights left out.
+
+    The random numbers of the run stay as they are.
+    """
     inner: Any = model
     inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
     language_model = inner.model.language_model
@@ -99,6 +105,7 @@ def _kept_bytes(model: nn.Module, num_tokens: int, autocast_dtype: torch.dtype |
         1, num_tokens, weight.shape[1], device=weight.device, dtype=weight.dtype
     ).requires_grad_()
     with (
+        torch.random.fork_rng([weight.device] if weight.is_cuda else []),  # dropout draws from it
         torch.enable_grad(),
         torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
         torch.autocast(

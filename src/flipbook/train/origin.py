@@ -20,7 +20,7 @@ from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.folders import plain_name
 from flipbook.model.provenance import Provenance
 from flipbook.model.tuning import LoraSettings, part_sizes
-from flipbook.train.arguments import Arguments
+from flipbook.train.arguments import Arguments, TrainingArguments
 from flipbook.train.record import environment, file_sha256
 
 
@@ -61,17 +61,21 @@ def describe_run(
     )
 
 
-def after_training(provenance: Provenance, state: Any) -> Provenance:
+def after_training(provenance: Provenance, state: Any, args: TrainingArguments) -> Provenance:
     """The same provenance with the steps and epochs that the trainer's `state` counted.
 
-    `saved_step` is the step whose weights are the model: the best one, where that was kept.
+    `saved_step` is the step whose weights are the model: the best one, where that was kept. With
+    `--auto_find_batch_size` the batch may be smaller than was asked for.
     """
+    recipe = dict(provenance.recipe)
+    if "effective_batch" in recipe:
+        recipe["effective_batch"] = _batches_per_step(args) * state.train_batch_size
     done = {
         "optimizer_steps": state.global_step,
         "epochs": round(float(state.epoch or 0), 4),
         "saved_step": state.best_global_step or state.global_step,
     }
-    return dataclasses.replace(provenance, recipe=done | provenance.recipe)
+    return dataclasses.replace(provenance, recipe=done | recipe)
 
 
 def _describe_file(path: str, *, split: str) -> dict[str, Any]:
@@ -83,10 +87,14 @@ def _describe_file(path: str, *, split: str) -> dict[str, Any]:
     }
 
 
+def _batches_per_step(args: TrainingArguments) -> int:
+    return int(args.gradient_accumulation_steps * args.world_size)
+
+
 def _recipe(arguments: Arguments, *, parts: list[str]) -> dict[str, Any]:
     words, args = arguments.model, arguments.training
     rates = args.part_learning_rates
-    num_batches = args.gradient_accumulation_steps * args.world_size
+    num_batches = _batches_per_step(args)
     max_tokens = arguments.data.max_batch_tokens
     batch = {"effective_batch": num_batches * args.per_device_train_batch_size}
     if max_tokens:

@@ -33,7 +33,13 @@ from flipbook.train.origin import after_training, describe_run
 from flipbook.train.plan import num_optimizer_steps, print_plan
 from flipbook.train.progress import ProgressCallback, Throughput
 from flipbook.train.record import write_arguments, write_environment
-from flipbook.train.start import fit_to_checkpoint, load_start_model, lora_of, prepare_model
+from flipbook.train.start import (
+    fit_to_checkpoint,
+    load_start_model,
+    lora_of,
+    prepare_model,
+    recompute_tower,
+)
 from flipbook.train.trainer import FlipbookTrainer
 
 RESUME_WORDS = ("true", "latest", "auto")
@@ -81,6 +87,8 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
         num_processes=args.world_size,
         seed=args.order_seed,
     )
+    if data["eval_dataset"] is not None:
+        rules.check(data["eval_dataset"])
     if num_optimizer_steps(batches, args) < 1:
         raise ArgumentError("This run has no step. Give --num_train_epochs or --max_steps above 0.")
     is_main = args.process_index == 0
@@ -107,7 +115,7 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
         if store is not None:
             store.close()
     if checkpoint.provenance is not None:
-        checkpoint.provenance = after_training(checkpoint.provenance, trainer.state)
+        checkpoint.provenance = after_training(checkpoint.provenance, trainer.state, args)
     model_folder = save_run(trainer, arguments, checkpoint, run_folder=run_folder, base=base)
     _release(trainer)
     return RunResult(run_folder, model_folder, is_main)
@@ -170,17 +178,26 @@ def _choose_checkpointing(
     *,
     console: Console | None,
 ) -> None:
-    """Let activations be computed twice where they would not fit, unless the user has decided."""
+    """Let activations be computed twice where they would not fit, unless the user has decided.
+
+    All processes decide alike, by the one that has the least memory.
+    """
     args = arguments.training
     is_decided = {"activation_checkpointing", "gradient_checkpointing"} & arguments.explicit
     if is_decided or args.fsdp or args.deepspeed:
         return
-    plan = plan_memory(
-        trainer.accelerator.unwrap_model(trainer.model),
+    accelerator = trainer.accelerator
+    accelerator.wait_for_everyone()  # until the weights of all are in their place
+    own = plan_memory(
+        accelerator.unwrap_model(trainer.model),
         longest_tokens=batches.longest_tokens,
         autocast_dtype=autocast_dtype(args),
     )
+    free = accelerator.gather(torch.tensor([own.available_bytes], device=args.device))
+    plan = dataclasses.replace(own, available_bytes=int(free.min()))
     args.activation_checkpointing = plan.is_tight
+    if plan.is_tight and "vision_tower" in arguments.model.train_parts:
+        recompute_tower(trainer.checkpoint.model)
     if console is not None:
         console.print(str(plan))
 

@@ -74,6 +74,13 @@ def prepare_model(
     if words.frozen_dtype == "bfloat16" or (words.frozen_dtype == "auto" and args.bf16):
         cast_frozen(model, torch.bfloat16)
     if args.activation_checkpointing and "vision_tower" in words.train_parts:
-        # The library's switch does not reach into timm.
-        checkpoint.model.model.vision_tower.timm_model.set_grad_checkpointing(True)
+        recompute_tower(checkpoint.model)
     return model
+
+
+def recompute_tower(model: Any) -> None:
+    """Let a vision tower that learns compute its activations twice: the library's switch does not.
+
+    It does not reach into timm.
+    """
+    model.model.vision_tower.timm_model.set_grad_checkpointing(True)

@@ -119,7 +119,7 @@ class FlipbookTrainer(Trainer):
                 features=self._features(model, inputs),
                 image_mean=self.checkpoint.image_mean,
                 image_std=self.checkpoint.image_std,
-                num_items=num_items_in_batch,
+                num_items=None if inputs["is_filler"] else num_items_in_batch,  # which may be 0
                 label_smoothing=self.args.label_smoothing_factor if model.training else 0.0,
             )
             loss = result.loss * 0.0 if inputs["is_filler"] else result.loss
@@ -166,14 +166,20 @@ class FlipbookTrainer(Trainer):
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
             loss = self.compute_loss(model, inputs).detach()
-        num_targets = (inputs["labels"] != IGNORE_INDEX).sum()
-        self._validation += torch.stack([loss.double() * num_targets, num_targets.double()])
+        num_targets = (inputs["labels"] != IGNORE_INDEX).sum().to(self._validation)
+        self._validation += torch.stack([loss.to(self._validation) * num_targets, num_targets])
         return loss, None, None
 
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
+        """Return the batches of a step and how many tokens are learned in them.
+
+        Raises:
+            MediaError, RecordError: a sample of one of them could not be made.
+        """
+        return super().get_batch_samples(map(_sound, epoch_iterator), num_batches, device)
+
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        if "error" in inputs:
-            raise inputs["error"]
-        prepared: dict[str, Any] = super()._prepare_inputs(inputs)
+        prepared: dict[str, Any] = super()._prepare_inputs(_sound(inputs))
         return prepared
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
@@ -213,7 +219,9 @@ class FlipbookTrainer(Trainer):
 
     def evaluation_loop(self, dataloader: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the validation loss, and the share of questions answered right in words."""
-        self._validation = torch.zeros(2, dtype=torch.float64, device=self.args.device)
+        device = self.args.device
+        dtype = torch.float32 if device.type == "mps" else torch.float64  # which that cannot hold
+        self._validation = torch.zeros(2, dtype=dtype, device=device)
         output = super().evaluation_loop(dataloader, *args, **kwargs)
         prefix = kwargs.get("metric_key_prefix", "eval")
         # Over all tokens alike, however they were divided into batches.
@@ -266,6 +274,13 @@ class FlipbookTrainer(Trainer):
         loader = make_loader(dataset, batches, args=self.arguments, collator=collator)
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
+
+
+def _sound(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return a batch; raise the error of a sample that could not be made."""
+    if "error" in inputs:
+        raise inputs["error"]
+    return inputs
 
 
 def _with_one_label(inputs: dict[str, Any]) -> dict[str, Any]:
