@@ -109,6 +109,12 @@ def test_a_batch_of_texts_has_no_frames(mixed: str) -> None:
     assert batch["visuals"] == []
 
 
+@pytest.mark.parametrize("number", [np.int64(1), torch.tensor(1)])
+def test_a_number_of_any_kind_is_an_index(mixed: str, number: Any) -> None:
+    dataset = LazySupervisedDataset(mixed, make_tokenizer(), _arguments())
+    assert dataset[number].record_ids == dataset[1].record_ids == ("two",)
+
+
 def test_questions_about_one_clip_are_one_sample(mixed: str, tmp_path: Path) -> None:
     clip = str(Path(mixed).parent / "clip.mp4")
     rows = [_row("a", video=clip), _row("b", video=clip), _row("c")]
@@ -147,6 +153,8 @@ def test_a_visual_refuses_what_does_not_fit(visual: dict[str, Any], reason: str)
         ({"labels": torch.zeros(3)}, "must both be"),
         ({"segments": (1, 2)}, "do not cover 4 tokens"),
         ({"segments": (2, 1, 1)}, "1 records in segments"),
+        ({"segments": (2, 2), "labels": torch.tensor([-100, 7, -100, 7])}, "is supervised"),
+        ({"segments": (2, 2), "labels": torch.tensor([-100, -100, 7, 7])}, "is supervised"),
     ],
 )
 def test_a_sample_refuses_what_does_not_fit(sample: dict[str, Any], reason: str) -> None:

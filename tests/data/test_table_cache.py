@@ -21,6 +21,7 @@ from flipbook.data import table as table_module
 from flipbook.data import table_file
 from flipbook.data.generated.write import GeneratedData
 from flipbook.data.measuring import Measurer
+from flipbook.data.record_ids import RecordIds
 from flipbook.data.table import ConversationTable, open_table
 from flipbook.errors import ArgumentError, DataError, ManifestError
 
@@ -224,6 +225,21 @@ def test_a_manifest_that_changes_meanwhile_is_refused(
     monkeypatch.undo()
     assert len(open_at(folder)) == 2
     assert not list((folder / "cache").glob("*.partial"))
+
+
+def test_new_ids_between_two_readings_are_a_changed_manifest(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    survey = table_module.survey
+
+    def changing(path: Path) -> RecordIds:
+        ids = survey(path)
+        write(folder / "rows.json", [{**MIXED[0], "id": "new"}])
+        return ids
+
+    monkeypatch.setattr(table_module, "survey", changing)
+    with pytest.raises(ManifestError, match="has changed while it was read; start again"):
+        open_at(folder)
 
 
 def _open_in_process(folder: Path) -> list[str]:

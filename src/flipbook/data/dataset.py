@@ -10,7 +10,7 @@ names its record; it is never replaced by another one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -137,7 +137,7 @@ class LazySupervisedDataset(Dataset[Sample]):
             RecordError: its tokens or labels cannot be made.
             ValueError: several conversations do not show the same after the same words.
         """
-        indices = (index,) if isinstance(index, int) else index
+        indices = (index,) if isinstance(index, SupportsIndex) else index
         is_filler = indices[0] < 0
         if is_filler:
             indices = tuple(filler_of(one) for one in indices)

@@ -37,6 +37,9 @@ class RecordIds:
         # Of each id how many names are taken: none, the id, the id and id#2, ...
         self._num_names: NDArray[np.int32] = np.zeros(len(self._hashes), dtype=np.int32)
 
+    def __contains__(self, row_id: str) -> bool:
+        return self._place(row_id) is not None
+
     def name(self, row_id: str) -> str:
         """Return a name that no earlier row has; to be asked once for each row, in order."""
         place = self._place(row_id)

@@ -126,14 +126,18 @@ def named_rows(path: Path, ids: RecordIds) -> Iterator[NamedRow]:
         ids: what `survey` found; good for one reading.
 
     Raises:
-        ManifestError: the file has changed so much since that it cannot be read.
+        ManifestError: the file has changed so much since that it cannot be read, or holds new ids.
     """
     for number, row in read_rows(path):
         name = f"{path.name}:{number}"
         try:
-            yield NamedRow(ids.name(_id_of(row, name)), row)
+            row_id = _id_of(row, name)
         except RecordError as error:
             yield NamedRow(name, error)
+            continue
+        if row_id not in ids:
+            raise ManifestError(f"{path}: has changed while it was read; start again")
+        yield NamedRow(ids.name(row_id), row)
 
 
 def record_of(row: NamedRow, *, folders: MediaFolders) -> Record:

@@ -12,9 +12,12 @@ A Sample may hold several conversations about the same clip. They share its begi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 from torch import Tensor
+
+from flipbook.data.tokens import IGNORE_INDEX
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,10 @@ class Sample:
             raise ValueError(f"segments {self.segments} do not cover {len(self.input_ids)} tokens")
         if len(self.record_ids) != max(1, len(self.segments) - 1):
             raise ValueError(f"{len(self.record_ids)} records in segments {self.segments}")
+        ends = list(accumulate(self.segments))
+        learned = self.labels != IGNORE_INDEX
+        if len(ends) > 1 and (learned[: ends[0]].any() or learned[ends[:-1]].any()):
+            raise ValueError("a token of the prefix, or the first of a branch, is supervised")
 
     @property
     def num_frames(self) -> int:
