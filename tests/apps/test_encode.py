@@ -148,6 +148,26 @@ def test_a_bad_clip_is_named_after_all_others_are_stored(
     assert _num_files(tmp_path) == _num_media(generated.train) - 1
 
 
+def test_each_clip_is_counted_once_in_each_view(
+    words: list[str],
+    generated: GeneratedData,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A picture has no views, and a clip that cannot be read is named once."""
+    shutil.copytree(generated.folder, tmp_path / "data")
+    rows = json.loads(generated.train.read_text(encoding="utf-8"))
+    assert any("image" in row for row in rows)
+    bad = next(row for row in rows if "video" in row)
+    (tmp_path / "data" / bad["video"]).write_bytes(b"no video")
+    train = tmp_path / "data" / generated.train.relative_to(generated.folder)
+    words = ["encode", *words, f"--data_path={train}", "--frame_sampler=segments"]
+    assert main(words) == main(words) == 2
+    printed = capsys.readouterr().out
+    assert printed.count("not encoded: ") == 2
+    assert f"{_num_files(tmp_path)} were there, 1 cannot be read" in printed
+
+
 def test_a_full_store_is_told(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,10 +77,10 @@ class Tally:
 
 
 class Seen(NamedTuple):
-    """The visuals of one conversation that are not stored yet, or why there are none."""
+    """What of a conversation is not stored yet and the keys of what is, or why it is not seen."""
 
     missing: tuple[Visual, ...]
-    num_found: int
+    found: tuple[str | None, ...] = ()
     failed: str | None = None
 
 
@@ -108,9 +108,11 @@ class Unseen(Dataset[Seen]):
         try:
             visuals = dataset.visuals(index, view=view).visuals
         except MediaError as error:
-            return Seen((), 0, f"{error} (record {dataset.table[index].record_id})")
-        missing = tuple(visual for visual in visuals if visual.frames is not None)
-        return Seen(missing, len(visuals) - len(missing))
+            return Seen((), failed=f"{error} (record {dataset.table[index].record_id})")
+        return Seen(
+            tuple(visual for visual in visuals if visual.frames is not None),
+            tuple(visual.key for visual in visuals if visual.frames is None),
+        )
 
 
 def _places(dataset: LazySupervisedDataset, number: int) -> NDArray[np.int64]:
@@ -181,9 +183,10 @@ def _fill(
     try:
         with progress:
             for seen in progress.track(loader, total=len(unseen)):
-                tally.num_found += seen.num_found
-                if seen.failed is not None:
+                if seen.failed is not None and seen.failed not in tally.failed:
                     tally.failed.append(seen.failed)
+                tally.num_found += len(set(seen.found) - done)
+                done.update(seen.found)
                 for visual in seen.missing:
                     if visual.key not in done:
                         done.add(visual.key)
