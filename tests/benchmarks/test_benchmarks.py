@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -29,6 +30,21 @@ def test_the_smoke_mode_goes_through(
 ) -> None:
     assert load_benchmark(name).main(["--smoke"]) == 0
     assert heading in capsys.readouterr().out
+
+
+def test_packing_is_counted(load_benchmark: Load, capsys: pytest.CaptureFixture[str]) -> None:
+    assert load_benchmark("packing").main(["--smoke"]) == 0
+    assert "## Packed rows of 8 questions a pass" in capsys.readouterr().out
+
+
+def test_each_step_with_a_manifest_is_measured(load_benchmark: Load, tmp_path: Path) -> None:
+    manifest = load_benchmark("manifest")
+    place = tmp_path / "small"
+    manifest.generate(place, 20)
+    steps = {step: manifest.take_step(step, place) for step in manifest.STEPS}
+    assert len(manifest.table_files(place)) == 1
+    page = manifest.page([{"size": 20, "manifest_mb": 1, "table_mb": 1} | steps])
+    assert page.count("| 20 | ") == 2
 
 
 @pytest.mark.parametrize("name", ["input", "train", "gpu"])

@@ -81,6 +81,8 @@ def test_whatever_a_length_depends_on_makes_it_new(
     other_template.tokenizer.chat_template += "{# another #}"
     other_words = encoder()
     other_words.tokenizer.add_tokens(["moves"])
+    other_rule = encoder()
+    other_rule.tokenizer.split_special_tokens = True
     settings = made.settings
     assert num_measured() == 1
     for changed in (
@@ -90,6 +92,7 @@ def test_whatever_a_length_depends_on_makes_it_new(
         {"encoder": replace(made, settings=replace(settings, system_prompt="Be brief."))},
         {"encoder": other_template},
         {"encoder": other_words},
+        {"encoder": other_rule},
         {"image_folder": str(folder)},
     ):
         open_at(folder, **({"encoder": made} | changed))

@@ -26,7 +26,7 @@ from flipbook.data.conversation import (
 from flipbook.data.turns import Turn
 from flipbook.video.settings import ClipSettings
 
-_PACKAGES = ("flipbook-vlm", "transformers", "tokenizers")
+_PACKAGES = ("flipbook-vlm", "transformers", "tokenizers", "av")
 _DECIDING = ("data", "video")
 _CHANGING_PARTS = ("truncation", "padding")  # of a tokenizer's state: what its last call wanted
 
@@ -101,6 +101,7 @@ def _tokenizer_state(tokenizer: Any) -> dict[str, Any]:
         "added": {key: str(token) for key, token in tokenizer.added_tokens_decoder.items()},
         "special": {key: str(token) for key, token in tokenizer.special_tokens_map.items()},
         "chat_template": tokenizer.chat_template,
+        "splits_special_tokens": getattr(tokenizer, "split_special_tokens", None),
     }
 
 

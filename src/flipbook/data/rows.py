@@ -130,7 +130,7 @@ def _items(window: _Window) -> Iterator[Row]:
         number += 1
         yield number, window.take_value()
         mark = window.peek()
-        if mark not in (",", "]") or mark == "":
+        if mark not in (",", "]"):
             raise window.error("Expecting ',' delimiter", window.position)
         if mark == ",":
             window.position += 1
