@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,3 +78,18 @@ def test_without_a_bound_a_tenth_of_the_free_disk_stays_free(
 def test_a_missing_folder_is_empty(tmp_path: Path) -> None:
     assert folder_bytes(tmp_path / "none") == 0
     assert Room(tmp_path / "none", 10).has(10)
+
+
+def test_a_folder_that_may_not_be_looked_into_is_no_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = tmp_path / "closed" / "features"
+    stat = os.stat
+
+    def refusing(path: Any, **words: Any) -> os.stat_result:
+        if str(path) == str(inside):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **words)
+
+    monkeypatch.setattr(os, "stat", refusing)
+    assert Room(inside, None).has(1)

@@ -257,6 +257,8 @@ def filler_of(number: int) -> int:
 
 
 def _even_parts(group: IntArray, most: int) -> list[IntArray]:
+    if len(group) <= most:
+        return [group]
     return np.array_split(group, -(-len(group) // most))
 
 

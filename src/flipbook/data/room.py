@@ -74,7 +74,7 @@ def _sizes(folder: str | Path) -> Iterator[int]:
 
 def _free_bytes(folder: Path) -> int:
     """Return what is free on the disk on which a folder lies, or is to be made."""
-    while not folder.exists() and folder != folder.parent:
+    while not os.path.exists(folder) and folder != folder.parent:  # or no right to look
         folder = folder.parent
     return shutil.disk_usage(folder).free
 
