@@ -20,6 +20,8 @@ from flipbook.train.parsing import parse_arguments
         ("--attn_implementation=flash_attention_2", r"flash attention takes no masks"),
         ("--attn_implementation=sdpaa", r"unknown word 'sdpaa'.*sdpa"),
         ("--feature_store=kept", r"--feature_store kept is used with --frame_features store only"),
+        ('--accelerator_config={"split_batches":true}', r"with split_batches is not supported"),
+        ('--accelerator_config={"dispatch_batches":true}', r"with dispatch_batches is not"),
         ("--frame_features=disk", r"invalid choice"),
     ],
 )

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file
 
+from fixtures_data import Tune
 from fixtures_model import make_checkpoint
 from flipbook.model.tuning import LORA_TARGETS
+from flipbook.train import memory, run
 from flipbook.train.memory import MemoryPlan, _kept_bytes, available_bytes, plan_memory
 
 
@@ -51,3 +57,28 @@ def test_processes_of_one_machine_share_its_memory(monkeypatch: pytest.MonkeyPat
     assert available_bytes(torch.device("cpu")) == 800
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert available_bytes(torch.device("cpu")) == 200
+
+
+def test_where_memory_is_short_all_parts_compute_twice_and_learn_the_same(
+    tune: Tune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"train_parts": "vision_tower language_model", "warmup_steps": 0, "max_steps": 3}
+    roomy = tune(tmp_path / "roomy", **settings)
+    found: list[bool] = []
+    save = run.save_run
+
+    def note_and_save(trainer: Any, *args: Any, **kwargs: Any) -> Path:
+        tower = trainer.model.model.vision_tower
+        found.append(trainer.model.is_activation_checkpointing)
+        found.append(
+            any(getattr(module, "grad_checkpointing", False) for module in tower.modules())
+        )
+        return save(trainer, *args, **kwargs)
+
+    monkeypatch.setattr(run, "save_run", note_and_save)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 1000)
+    tight = tune(tmp_path / "tight", **settings)
+    assert found == [True, True]
+    expected = load_file(roomy.model_folder / "model.safetensors")
+    for name, tensor in load_file(tight.model_folder / "model.safetensors").items():
+        assert torch.allclose(tensor, expected[name], atol=1e-4), name

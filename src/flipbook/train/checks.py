@@ -32,6 +32,7 @@ def check_together(
         ArgumentError: one is out of its range, or two exclude each other.
     """
     _check_numbers(data)
+    _check_accelerator(training)
     choose_attention(model.attn_implementation, device_type=training.device.type)
     if data.max_batch_tokens and training.auto_find_batch_size:
         raise ArgumentError(
@@ -90,6 +91,15 @@ def _check_numbers(data: DataArguments) -> None:
             raise ArgumentError(f"--{name} must be {least} or more, got {getattr(data, name)}")
     if data.max_batch_tokens is not None and data.max_batch_tokens < 1:
         raise ArgumentError(f"--max_batch_tokens must be 1 or more, got {data.max_batch_tokens}")
+
+
+def _check_accelerator(training: TrainingArguments) -> None:
+    for name in ("split_batches", "dispatch_batches"):
+        if getattr(training.accelerator_config, name, False):
+            raise ArgumentError(
+                f"--accelerator_config with {name} is not supported: each process gets batches "
+                "that were packed for it. Leave it out."
+            )
 
 
 def _check_store(model: ModelArguments, training: TrainingArguments) -> None:
