@@ -170,6 +170,18 @@ def test_damaged_files_are_written_again(
     assert num_measured() >= 1
 
 
+def test_what_a_killed_process_left_is_removed(folder: Path) -> None:
+    open_at(folder)
+    (table,) = (folder / "cache").glob("*.arrow")
+    names = sorted(path.name for path in table.parent.iterdir())
+    table.with_suffix(".json").unlink()
+    table.with_name(f"{table.name}.1.partial").write_bytes(b"half")
+    other = table.with_name("of-another-table.arrow.1.partial")
+    other.write_bytes(b"half")
+    assert len(open_at(folder)) == 10
+    assert sorted(path.name for path in table.parent.iterdir()) == sorted([*names, other.name])
+
+
 def test_a_folder_that_cannot_be_written_to_stops_nothing(
     folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

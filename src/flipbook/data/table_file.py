@@ -107,6 +107,8 @@ def _write(
 ) -> TableT:
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     _facts_path(path).unlink(missing_ok=True)
+    for left in path.parent.glob(f"{path.name}.*.partial"):  # by a process that was killed
+        left.unlink(missing_ok=True)
     try:
         with ArrowWriter(
             path=str(partial), schema=schema, writer_batch_size=_ROWS_PER_BATCH
