@@ -203,3 +203,20 @@ def test_a_head_of_more_than_one_matrix_is_refused(model: Any) -> None:
     model.lm_head = torch.nn.Sequential(model.lm_head)
     with pytest.raises(ValueError, match="must be a linear layer without bias, got Sequential"):
         supervised_loss(model, row)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch reads it itself
+def test_compiled_code_serves_rows_of_any_number_of_samples(model: Any) -> None:
+    def row_of(num_samples: int) -> Any:
+        lengths = [LENGTHS[number : number + 1 + number % 2] for number in range(num_samples)]
+        image = model.config.image_token_id
+        return as_row(*(make_talk(image, lengths=some, num_frames=0) for some in lengths))
+
+    torch.compiler.reset()
+    compiled = torch.compile(model, backend="eager")
+    for stance, numbers in (("default", (2, 3, 4)), ("fail_on_recompile", (5, 6, 7))):
+        with torch.compiler.set_stance(stance):
+            for row in map(row_of, numbers):
+                torch.testing.assert_close(
+                    supervised_loss(compiled, row).loss, supervised_loss(model, row).loss
+                )

@@ -46,6 +46,13 @@ class SampleSpan:
     branch_mask: Tensor | None
 
 
+@dataclass(frozen=True)
+class RowLayout:
+    """The samples of a row; one thing to a compiler, which would else compile for each number."""
+
+    spans: tuple[SampleSpan, ...]
+
+
 def choose_attention(name: str, *, device_type: str) -> str:
     """Return transformers' name of the attention for a word of `--attn_implementation`.
 
@@ -109,7 +116,8 @@ def row_arguments(
     if name == "packed_sdpa":
         # transformers hands on a mask of four dimensions as it is; without any it would make one.
         unused = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=device)
-        return {"attention_mask": unused, "row_spans": sample_spans(segments, device=device)}
+        layout = RowLayout(sample_spans(segments, device=device))
+        return {"attention_mask": unused, "row_layout": layout}
     reach = row_reach(segments, device=device)
     if name == "packed_flex":
         return {"attention_mask": block_mask(reach)}
@@ -144,7 +152,7 @@ def _packed_sdpa(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
-    row_spans: tuple[SampleSpan, ...] | None = None,
+    row_layout: RowLayout | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """Attend within each sample: its beginning causally, then all its branches at once.
@@ -153,9 +161,9 @@ def _packed_sdpa(
 
     Args:
         query, key, value: (1, heads, L, width of a head).
-        row_spans: of the row; without them everything is as with "sdpa".
+        row_layout: of the row; without them everything is as with "sdpa".
     """
-    if row_spans is None:
+    if row_layout is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
 
     def attend(queries: slice, keys: slice, mask: Tensor | None) -> Tensor:
@@ -163,7 +171,7 @@ def _packed_sdpa(
         return sdpa_attention_forward(module, query[:, :, queries], *seen, mask, **kwargs)[0]
 
     parts = []
-    for span in row_spans:
+    for span in row_layout.spans:
         beginning = slice(span.start, span.shared_end)
         parts.append(attend(beginning, beginning, None))  # no mask: causal
         if span.branch_mask is not None:

@@ -97,7 +97,7 @@ def make_loader(
     """Return what reads the batches of all processes; the accelerator gives each its share."""
     return DataLoader(
         dataset,
-        batch_sampler=batches,  # type: ignore[arg-type]  # tuples of conversations, not numbers
+        batch_sampler=batches,  # lists of tuples of conversations
         collate_fn=collator,
         num_workers=args.dataloader_num_workers,
         pin_memory=args.dataloader_pin_memory,
