@@ -114,7 +114,8 @@ def test_where_features_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     assert open_store(parsed(), model=checkpoint.model, checkpoint=checkpoint) is None
     assert store_folder(parsed()) == tmp_path / "runs" / "features"
-    assert store_folder(parsed("--feature_store=~/kept")) == tmp_path / "kept"
+    named = parsed("--frame_features=store", "--feature_store=~/kept")
+    assert store_folder(named) == tmp_path / "kept"
     words = ("--frame_features=store", "--feature_store_max_gb=0.5")
     store = open_store(parsed(*words), model=checkpoint.model, checkpoint=checkpoint)
     assert store is not None

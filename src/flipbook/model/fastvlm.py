@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from accelerate.utils import extract_model_from_parallel
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
@@ -75,8 +74,12 @@ def tower_dtype(model: nn.Module) -> torch.dtype:
 
 def plain_model(model: nn.Module) -> Any:
     """Return the FastVLM inside what distributes, compiles or adapts it."""
-    inner: Any = extract_model_from_parallel(model, keep_torch_compile=False)
-    return inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+    inner: Any = model
+    while True:
+        wrapped = getattr(inner, "module", None) or getattr(inner, "_orig_mod", None)
+        if wrapped is None:
+            return inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+        inner = wrapped
 
 
 def tower_is_at_rest(model: nn.Module) -> bool:

@@ -144,19 +144,31 @@ def cast_frozen(model: nn.Module, dtype: torch.dtype) -> None:
 
 
 def set_train_mode(model: nn.Module, *, train_batch_norm: bool = False) -> None:
-    """Put the model in training mode, except what must not move.
+    """Put the model in training mode, except what must not move."""
+    model.train()
+    keep_at_rest(modules_at_rest(model, train_batch_norm=train_batch_norm))
+
+
+def modules_at_rest(model: nn.Module, *, train_batch_norm: bool = False) -> list[nn.Module]:
+    """Return what stays in evaluation mode while the rest of a model trains.
 
     `model.train()` alone makes even a frozen tower use, and drift, its batch statistics. A tower
     of which no weight trains stays in evaluation mode; the BatchNorm layers of a trained tower stay
     so too, unless `train_batch_norm`.
     """
-    model.train()
     tower = [module for name, module in model.named_modules() if "vision_tower" in name]
-    is_frozen = not any(p.requires_grad for module in tower for p in module.parameters())
-    for module in tower:
-        is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
-        if is_frozen or (is_norm and not train_batch_norm):
-            module.training = False
+    if not any(p.requires_grad for module in tower for p in module.parameters()):
+        return tower
+    norms: list[nn.Module] = [
+        module for module in tower if isinstance(module, nn.modules.batchnorm._BatchNorm)
+    ]
+    return [] if train_batch_norm else norms
+
+
+def keep_at_rest(modules: Iterable[nn.Module]) -> None:
+    """Put modules, not those inside them, in evaluation mode."""
+    for module in modules:
+        module.training = False
 
 
 def parameter_groups(

@@ -29,7 +29,7 @@ from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.fastvlm import encode_visuals, touch_vision, tower_is_at_rest
 from flipbook.model.loss import supervised_loss
-from flipbook.model.tuning import parameter_groups, set_train_mode
+from flipbook.model.tuning import keep_at_rest, modules_at_rest, parameter_groups
 from flipbook.train.answers import count_right, spread
 from flipbook.train.arguments import TrainingArguments
 from flipbook.train.batches import BatchRules, make_loader
@@ -89,7 +89,7 @@ class FlipbookTrainer(Trainer):
             self.add_callback(TensorBoardCallback(writer))  # type: ignore[no-untyped-call]
         self.loss_is_scaled_for_ga = True  # supervised_loss divides by the tokens of the whole step
         self.model_accepts_loss_kwargs = True
-        self._train_batch_norm = train_batch_norm
+        self._at_rest = modules_at_rest(model, train_batch_norm=train_batch_norm)
         self._validation_loader: DataLoader[Any] | None = None
         self._validation = torch.zeros(2, dtype=torch.float64)  # summed loss, tokens
         self._settings = data["train_dataset"].settings
@@ -111,7 +111,7 @@ class FlipbookTrainer(Trainer):
             TrainingError: it is not finite; no weight was changed by it.
         """
         if model.training:  # the library has just put the whole model, tower included, in it
-            set_train_mode(model, train_batch_norm=self._train_batch_norm)
+            keep_at_rest(self._at_rest)
         with self.accelerator.autocast():
             result = supervised_loss(
                 model,
