@@ -23,6 +23,7 @@ Load = Callable[[str], ModuleType]
         ("input", "## Memory of a batch"),
         ("train", "## Growth with questions a clip"),
         ("gpu", "Projector and language model,"),
+        ("ranks", "# Processes of one run"),
     ],
 )
 def test_the_smoke_mode_goes_through(

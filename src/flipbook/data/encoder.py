@@ -55,30 +55,24 @@ class ConversationEncoder:
         self, turns: tuple[Turn, ...], *, frames_per_media: tuple[int, ...], record_id: str
     ) -> EncodedConversation:
         """Return a conversation's ids and labels; see `encode_conversation`."""
-        return encode_conversation(
-            turns,
-            tokenizer=self.tokenizer,
-            image_token_id=self.image_token_id,
-            frames_per_media=frames_per_media,
-            tokens_per_frame=self.settings.tokens_per_frame,
-            system_prompt=self.settings.system_prompt,
-            max_length=self.max_length,
-            record_id=record_id,
-        )
+        how = self._how(frames_per_media, record_id)
+        return encode_conversation(turns, max_length=self.max_length, **how)
 
     def encode_prompt(
         self, turns: tuple[Turn, ...], *, frames_per_media: tuple[int, ...], record_id: str
     ) -> Tensor:
         """Return a conversation's ids up to its last answer; see `encode_prompt`."""
-        return encode_prompt(
-            turns,
-            tokenizer=self.tokenizer,
-            image_token_id=self.image_token_id,
-            frames_per_media=frames_per_media,
-            tokens_per_frame=self.settings.tokens_per_frame,
-            system_prompt=self.settings.system_prompt,
-            record_id=record_id,
-        )
+        return encode_prompt(turns, **self._how(frames_per_media, record_id))
+
+    def _how(self, frames_per_media: tuple[int, ...], record_id: str) -> dict[str, Any]:
+        return {
+            "tokenizer": self.tokenizer,
+            "image_token_id": self.image_token_id,
+            "frames_per_media": frames_per_media,
+            "tokens_per_frame": self.settings.tokens_per_frame,
+            "system_prompt": self.settings.system_prompt,
+            "record_id": record_id,
+        }
 
     def fingerprint(self) -> str:
         """Return a text that changes when any id, label or length of a conversation might."""

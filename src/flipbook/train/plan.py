@@ -116,8 +116,8 @@ def _features_line(dataset: LazySupervisedDataset, model: nn.Module, arguments: 
     size = num_clips * num_views * num_numbers * next(tower.parameters()).itemsize / 1e9
     clips = f"{num_clips:,} training clips" + (f" in {num_views} views" if num_views > 1 else "")
     if arguments.data.frame_features == "store":
-        return f"Features of {clips} take up to {size:.2f} GB in {store_folder(arguments)}."
+        return f"Features of {clips} take about {size:.2f} GB in {store_folder(arguments)}."
     return (
         f"Each clip is decoded and encoded at every pass. --frame_features store does so once and "
-        f"keeps up to {size:.2f} GB for {clips}."
+        f"keeps about {size:.2f} GB for {clips}."
     )
