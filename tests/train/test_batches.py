@@ -99,6 +99,7 @@ def test_questions_behind_one_copy_of_their_clip_train_the_same(ask: Tune) -> No
         for run in (together, alone)
     ]
     assert tokens[0] < 0.7 * tokens[1]
+    assert "train_samples_per_second" not in log_of(together)[-1]  # of batches of another size
 
 
 def test_the_validation_loss_does_not_change_with_batches(

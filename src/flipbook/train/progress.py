@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from transformers import TrainerCallback
 
 NOT_SHOWN = {"epoch", "total_flos"}
+# The library multiplies steps with a size of batches that packed ones do not have.
+NOT_COUNTED = {"train_samples_per_second"}
 
 
 @dataclass
@@ -130,7 +132,7 @@ class ProgressCallback(TrainerCallback):
             return
         line = {
             "step": state.global_step,
-            **logs,
+            **{name: value for name, value in logs.items() if name not in NOT_COUNTED},
             **self.throughput.rates(),
             "repeated_frames": self.throughput.num_repeated_frames,
         }
