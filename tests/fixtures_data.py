@@ -18,6 +18,19 @@ from flipbook.train.parsing import parse_arguments
 from flipbook.train.run import RunResult, train
 
 Tune = Callable[..., RunResult]
+SHORT_RUN: dict[str, object] = {
+    "num_video_frames": 2,
+    "frame_size": 128,
+    "per_device_train_batch_size": 4,
+    "max_steps": 2,
+    "learning_rate": 1e-3,
+    "dataloader_num_workers": 0,
+    "save_strategy": "no",
+    "logging_steps": 1,
+    "use_cpu": True,
+    "report_to": "none",
+    "eval_num_answers": 0,
+}
 
 
 @pytest.fixture(scope="session")
@@ -38,22 +51,15 @@ def tune(fast_vlm_folder: Path, generated: GeneratedData, tmp_path: Path) -> Tun
     """Return a function: flags -> RunResult, of a run with 2 frames a clip in `tmp_path/run`."""
 
     def run(output_dir: Path | None = None, **flags: object) -> RunResult:
-        settings = {
-            "model_name_or_path": fast_vlm_folder,
-            "data_path": generated.train,
-            "output_dir": output_dir or tmp_path / "run",
-            "num_video_frames": 2,
-            "frame_size": 128,
-            "per_device_train_batch_size": 4,
-            "max_steps": 2,
-            "learning_rate": 1e-3,
-            "dataloader_num_workers": 0,
-            "save_strategy": "no",
-            "logging_steps": 1,
-            "use_cpu": True,
-            "report_to": "none",
-            "eval_num_answers": 0,
-        } | flags
+        settings = (
+            SHORT_RUN
+            | {
+                "model_name_or_path": fast_vlm_folder,
+                "data_path": generated.train,
+                "output_dir": output_dir or tmp_path / "run",
+            }
+            | flags
+        )
         words = [f"--{name}={value}" for name, value in settings.items() if name != "train_parts"]
         if "train_parts" in flags:
             words += ["--train_parts", *str(flags["train_parts"]).split()]

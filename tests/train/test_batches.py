@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from fixtures_data import Tune
+from fixtures_data import SHORT_RUN, Tune
 from fixtures_model import make_tokenizer
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.generated.write import GeneratedData
@@ -249,20 +249,13 @@ def test_two_processes_learn_what_one_does(
         "warmup_steps": 0,
     }
     words = {
+        **SHORT_RUN,
         "model_name_or_path": fast_vlm_folder,
         "data_path": clips_with_questions,
         "image_folder": generated.folder,
         "output_dir": tmp_path / "spread",
-        "num_video_frames": 2,
-        "frame_size": 128,
         "per_device_train_batch_size": 5,
         "gradient_accumulation_steps": 2,
-        "learning_rate": 1e-3,
-        "dataloader_num_workers": 0,
-        "save_strategy": "no",
-        "logging_steps": 1,
-        "use_cpu": True,
-        "report_to": "none",
     } | settings
     flags = [f"--{name}={value}" for name, value in words.items()]
     command = [

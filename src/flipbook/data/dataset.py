@@ -25,6 +25,7 @@ from flipbook.data.packing import filler_of
 from flipbook.data.sample import Question, Sample
 from flipbook.data.store import FeatureStore
 from flipbook.data.table import open_table
+from flipbook.data.turns import Media
 from flipbook.errors import FlipbookError
 from flipbook.video.settings import ClipSettings
 
@@ -146,7 +147,7 @@ class LazySupervisedDataset(Dataset[Sample]):
         shown = {media_of(conversation.turns) for conversation in chosen}
         if len(shown) != 1:
             raise ValueError(f"records {', '.join(record_ids)} do not show the same media")
-        media = self.visuals(indices[0])
+        media = self._read(shown.pop(), indices[0])
         encoded = [
             self.encoder.encode(turns, frames_per_media=media.frames_per_media, record_id=record_id)
             for record_id, turns, _ in chosen
@@ -172,12 +173,16 @@ class LazySupervisedDataset(Dataset[Sample]):
         Raises:
             MediaError: its video or image cannot be read.
         """
+        return self._read(media_of(self.table[index].turns), index, view=view)
+
+    def _read(
+        self, media: tuple[Media, ...], index: int, *, view: int | None = None
+    ) -> MediaVisuals:
         draw = None
         if self.training:
             if view is None:
                 view = self.epoch() if self.store is None else self.epoch() % self.num_views
             draw = Draw(self._data_args.data_seed, view, self.table.clip_name(index))
-        media = media_of(self.table[index].turns)
         return read_visuals(media, self.settings, draw=draw, store=self.store)
 
     def question(self, index: int) -> Question:

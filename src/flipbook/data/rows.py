@@ -9,6 +9,7 @@ by item through a window that holds the next item and little more.
 from __future__ import annotations
 
 import codecs
+import hashlib
 import json
 import stat
 from collections.abc import Iterator
@@ -49,11 +50,8 @@ def content_hash(path: Path) -> str:
     Raises:
         ManifestError: the file is missing or cannot be read.
     """
-    digest = xxh3_128()
     with _open(path) as file:
-        while block := file.buffer.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file.buffer, xxh3_128).hexdigest()  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -9,6 +9,7 @@ goes to a temporary folder and lives as long as this process.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -30,7 +31,6 @@ TableT = TypeVar("TableT")
 MeasureAll = Callable[[], Iterator[pa.RecordBatch]]
 OpenCurrent = Callable[[datasets.Dataset], TableT | None]
 
-_HASHED_BYTES = 1 << 22
 _ROWS_PER_BATCH = 10_000
 _logger = logging.getLogger("flipbook")
 
@@ -151,8 +151,5 @@ def _facts(path: Path) -> dict[str, int | str]:
 
 
 def _hash(path: Path) -> str:
-    digest = xxh3_128()
     with path.open("rb") as file:
-        while block := file.read(_HASHED_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, xxh3_128).hexdigest()
