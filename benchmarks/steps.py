@@ -171,7 +171,7 @@ class Steps:
             maps = torch.cat(
                 [
                     tower(normalise_frames(frames, dtype=dtype)).last_hidden_state
-                    for frames in batch["frames"].split(self.frames_a_call)
+                    for frames in torch.cat(batch["frames"]).split(self.frames_a_call)
                 ]
             )
         tokens = maps.flatten(2).permute(0, 2, 1)  # (F, P, C)

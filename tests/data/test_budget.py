@@ -17,7 +17,7 @@ def advice(*, frames_per_media: tuple[int, ...], tokens_per_frame: int, max_leng
             num_tokens=num_tokens,
             num_answer_tokens=10,
             frames_per_media=frames_per_media,
-            tokens_per_frame=tokens_per_frame,
+            tokens_per_frame=[tokens_per_frame] * len(frames_per_media),
             max_length=max_length,
             record_id="clip-7",
         )
@@ -30,7 +30,7 @@ def test_what_fits_passes() -> None:
             num_tokens=306,
             num_answer_tokens=10,
             frames_per_media=(1,),
-            tokens_per_frame=256,
+            tokens_per_frame=(256,),
             max_length=max_length,
             record_id="clip-7",
         )

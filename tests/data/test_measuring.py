@@ -16,6 +16,7 @@ from flipbook.data import measuring, table
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.measuring import Measurer, measure, numbered_rows, turns_as_json, turns_from_json
 from flipbook.data.records import survey
+from flipbook.data.sources import Source
 from flipbook.data.turns import Media, Turn
 from flipbook.errors import CheckpointError
 
@@ -39,7 +40,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def measured(manifest: str, made: ConversationEncoder, *, num_workers: int) -> pa.Table:
     rows = numbered_rows([manifest], [survey(Path(manifest))])
-    measurer = Measurer((manifest,), None, made)
+    measurer = Measurer((Source(manifest),), made)
     return pa.Table.from_batches(list(measure(rows, measurer, num_workers=num_workers)))
 
 

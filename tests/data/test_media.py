@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from flipbook.data import media as module
+from flipbook.data import shown as module
 from flipbook.data.generated.write import GeneratedData
 from flipbook.data.media import Draw, read_media, read_visuals, sample_rng
 from flipbook.data.store import FeatureStore

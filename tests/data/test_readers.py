@@ -11,6 +11,7 @@ from flipbook.data.media_folders import MediaFolders
 from flipbook.data.readers import READERS, read_row
 from flipbook.data.turns import Media, Turn
 from flipbook.errors import RecordError
+from flipbook.video.view import View
 
 NAMES = ("a.mp4", "b.mov", "c.png", "d.JPG")
 
@@ -138,6 +139,49 @@ def test_typed_parts(
     assert read(messages(content, **media), folders)[0] == ("user", *parts)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "image_url": {"url": "c.png"}},
+        {"type": "image_url", "image_url": "c.png"},
+        {"type": "input_image", "image_url": "c.png", "detail": "high"},
+        {"type": "image", "image": "c.png", "min_pixels": 4},
+    ],
+)
+def test_typed_parts_under_the_names_of_others(part: dict[str, Any], folders: MediaFolders) -> None:
+    said = {"type": "input_text", "text": "Why?"}
+    assert read(messages([part, said]), folders)[0] == ("user", "[image c.png]", "Why?")
+
+
+def test_an_address_of_this_machine_is_a_path(folders: MediaFolders) -> None:
+    part = {"type": "video_url", "video_url": {"url": f"file://{folders.start}/a.mp4"}}
+    assert read(messages([part]), folders)[0] == ("user", "[video a.mp4]")
+
+
+def test_what_of_a_clip_is_shown(folders: MediaFolders) -> None:
+    parts = [
+        {"type": "video", "path": "a.mp4", "start_s": 1.5, "end_s": 4},
+        {"type": "video", "path": "b.mov", "times_s": [0, 2.5]},
+        {"type": "video", "frames": ["c.png", "d.JPG"], "frames_fps": 2},
+    ]
+    row = messages(parts, clip={"num_frames": 3, "frame_size": 256})
+    ((question, _),) = read_row(row, folders=folders, record_id="r", view=View(num_frames=9))
+    first, second, third = question.media
+    assert first.view == View(start_s=1.5, end_s=4, num_frames=3, frame_size=256)
+    assert second.view == View(times_s=(0, 2.5), num_frames=3, frame_size=256)
+    assert third.view == View(frames_fps=2, num_frames=3, frame_size=256)
+    assert [Path(path).name for path in third.frames] == ["c.png", "d.JPG"]
+    assert third.path == str(folders.start)
+
+
+def test_a_list_of_pictures_among_videos_is_a_clip(folders: MediaFolders) -> None:
+    row = messages("<video>\n<video>\nSame?", videos=[["c.png", "d.JPG"], "a.mp4"])
+    ((question, _),) = read_row(row, folders=folders, record_id="r")
+    pictures, clip = question.media
+    assert (len(pictures.frames), clip.frames) == (2, ())
+    assert pictures.kind == clip.kind == "video"
+
+
 @pytest.mark.parametrize("make", [llava, messages])
 def test_several_conversations_each_show_all_media(make: Any, folders: MediaFolders) -> None:
     row = make("<video>\nWhy?", video="a.mp4")
@@ -176,13 +220,23 @@ def test_several_conversations_each_show_all_media(make: Any, folders: MediaFold
         ({"conversations": [{"from": ["x"], "value": "?"}]}, "unknown role"),
         ({"conversations": [{"from": "human", "value": 7}]}, "'value' must be text; it is 7"),
         (messages(7), "'content' must be text; it is 7"),
-        (messages(["text"]), "a part is 'text'; its 'type' must be one of text, image, video"),
+        (messages(["text"]), "a part is 'text'; its 'type' must be one of text, input_text"),
         (messages([{"type": "vido"}]), "must be one of .* Did you mean 'video'"),
-        (messages([{"type": "image_url", "image_url": {"url": "c.png"}}]), "mean 'image'"),
+        (messages([{"type": "image_uri", "image_url": {"url": "c.png"}}]), "mean 'image_url'"),
+        (messages([{"type": "image", "image": "c.png", "path": "c.png"}]), "under image and path"),
+        (messages([{"type": "video", "video": "a.mp4", "start": 3}]), "'start', .*mean 'start_s'"),
+        (messages([{"type": "video", "video": "a.mp4", "start_s": -1}]), "start_s is -1: give sec"),
+        (messages([{"type": "video", "video": "a.mp4", "times_s": 3}]), "'times_s' is 3; it must"),
+        (
+            messages([{"type": "video", "video": "a.mp4", "start_s": 3, "end_s": 2}]),
+            "end_s is 2 and start_s is 3: the end must come after",
+        ),
+        (llava("<video>", video="a.mp4", clip={"num_frame": 3}), "'clip' holds 'num_frame'.*mean"),
         (messages([{"type": ["x"]}]), "must be one of"),
         (messages([{"type": "text"}]), "has the keys type and misses 'text'"),
         (messages([{"type": "text", "text": None}]), "'text' must be text; it is None"),
-        (messages([{"type": "video", "video": ["c.png"]}]), "must be the path of a file"),
+        (messages([{"type": "video", "video": ["a.mp4"]}]), "a list of pictures and is none"),
+        (messages([{"type": "video", "video": []}]), "a clip is an empty list"),
         (messages([{"type": "image", "url": "https://example.org/c.png"}]), "is an address"),
         (messages([{"type": "video"}]), "for 0 image.* 1 video.* names 0"),
         (

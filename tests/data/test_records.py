@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flipbook.data.extras import Extras
 from flipbook.data.records import Media, Record, Turn, read_records
 from flipbook.errors import ArgumentError, ManifestError, RecordError
 
@@ -43,7 +44,7 @@ def test_a_json_list_and_json_lines_give_the_same_records(folder: Path) -> None:
     first, second, third = expected.records
     clip = Media("video", str(folder / "a.mp4"))
     turns = (Turn("user", (clip, "What moves?")), Turn("assistant", ("A circle.",)))
-    assert first == Record("clip-7", (turns,), "direction")
+    assert first == Record("clip-7", (turns,), Extras(task="direction"))
     assert (second.id, second.task, second.media[0].path) == ("8", None, str(folder / "b.mov"))
     assert third.media == ()
     for name in ("train.jsonl", "train.ndjson", "lines.json"):
@@ -115,11 +116,14 @@ def test_every_row_becomes_a_record_or_an_error(folder: Path) -> None:
             '[{"id": 1},\n {"id": }]',
             r"a.json, line 2, column 9: not JSON .Expecting value",
         ),
-        ("a.jsonl", '{"conversations": 1}\n\n{"id"', r"a.jsonl, line 3: not JSON .Expecting ':'"),
-        ("a.json", '{"conversations": 1}\n{"id"', r"a.json, line 2: not JSON .Expecting ':'"),
+        (
+            "a.jsonl",
+            '{"id"\n\n{"id"',
+            r"no row that can be read; the first is not JSON .Expecting ':'",
+        ),
         ("a.json", "", r"a.json, line 1, column 1: not JSON"),
         ("a.json", "[" * 100_000, "nested too deeply|not JSON"),
-        ("a.jsonl", "[" * 100_000, "line 1: not JSON"),
+        ("a.jsonl", "[" * 100_000, "no row that can be read; the first is nested too deeply"),
         ("a.json", "[]", "holds no records"),
         ("a.jsonl", "\n", "holds no records"),
         ("a.json", "[1, 2]", "holds no objects"),
@@ -133,6 +137,31 @@ def test_a_file_that_is_no_manifest_is_refused_by_place(
 ) -> None:
     with pytest.raises(ManifestError, match=message):
         read_records(write(folder, content, name))
+
+
+def test_a_line_that_is_no_json_spoils_no_other_line(folder: Path) -> None:
+    unsound = [
+        '{"id"',
+        '{"id": 1, "id": 2}',
+        '{"id": NaN}',
+        "[" * 10_000,
+        '{"id": ' + "7" * 5000 + "}",
+    ]
+    lines = [json.dumps(row(id="good")), *unsound, json.dumps(row(id="too"))]
+    result = read_records(write(folder, "\n".join(lines), "lines.jsonl"))
+    assert [record.id for record in result.records] == ["good", "too"]
+    told = [str(error) for error in result.rejected]
+    expected = ["is not JSON (Expecting ':'", "'id' twice", "NaN", "too deeply", "5,000 digits"]
+    for number, (reason, words) in enumerate(zip(told, expected, strict=True), start=2):
+        assert reason.startswith(f"record lines.jsonl:{number}: ")
+        assert words in reason
+
+
+def test_a_key_that_is_there_twice_spoils_no_other_row_of_a_list(folder: Path) -> None:
+    twice = json.dumps(row(id="twice"))[:-1] + ', "video": "b.mov"}'
+    result = read_records(write(folder, f"[{json.dumps(row())}, {twice}]"))
+    assert [record.id for record in result.records] == ["clip-7"]
+    assert "train.json:2: holds the key 'video' twice" in str(result.rejected[0])
 
 
 def test_a_file_that_cannot_be_read_is_refused(folder: Path) -> None:
@@ -198,10 +227,11 @@ def test_relative_manifest_paths_work(folder: Path, monkeypatch: pytest.MonkeyPa
         ("link.mp4", "leads outside of"),
         ("linked/secret.mp4", "leads outside of"),
         ("http://example.org/a.mp4", "is an address, and only local files are read"),
-        ("file:///a.mp4", "is an address"),
+        ("file:///etc/passwd", "leads outside of"),
+        ("file://host/a.mp4", "is an address"),
         ("data:video/mp4;base64,AAAA", "is an address"),
         ("concat:a.mp4|a.mp4", "does not exist"),
-        ("inside", "is a folder"),
+        ("inside", "is a folder without pictures"),
         ("empty.mp4", "is empty"),
         ("a\0.mp4", "is no name that a file can have"),
         ("loop.mp4", "cannot be opened"),
@@ -209,7 +239,11 @@ def test_relative_manifest_paths_work(folder: Path, monkeypatch: pytest.MonkeyPa
         (7, "a media path is 7; it must be the path of a file"),
         ("", "a media path is ''"),
         ("half \ud83c.mp4", "is no name that a file can have"),
-        ({"path": "a.mp4"}, "it must be the path of a file"),
+        ({"path": "../secret.mp4"}, "leads outside of"),
+        ({"path": 7}, "a media path is 7; it must be the path of a file"),
+        ({"name": "a.mp4"}, "an object under 'video' names no file"),
+        ([["../secret.png"]], "leads outside of"),
+        ([["empty.mp4"]], "is empty|stands in a list of pictures and is none"),
     ],
 )
 def test_paths_that_may_not_be_opened_reject_the_record(
@@ -217,6 +251,7 @@ def test_paths_that_may_not_be_opened_reject_the_record(
 ) -> None:
     (tmp_path / "secret.mp4").write_bytes(b"x")
     folder = tmp_path / "data"
+    (tmp_path / "secret.png").write_bytes(b"x")
     (folder / "inside").mkdir(parents=True)
     (folder / "empty.mp4").touch()
     (folder / "link.mp4").symlink_to(tmp_path / "secret.mp4")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from flipbook.data import rows as rows_module
+from flipbook.data.json_text import BadRow
 from flipbook.data.rows import content_hash, read_rows
 from flipbook.errors import ManifestError
 
@@ -131,7 +132,8 @@ def test_byte_order_marks_and_blank_lines_do_not_count(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_text_are_told_by_their_place(tmp_path: Path) -> None:
     good = f'{{"id": "{"猫" * 50}"}}\n'.encode() * 10_000
-    path = tmp_path / "a.jsonl"
+    path = tmp_path / "a.json"
+    good = b"[" + good.replace(b"\n", b",\n")
     path.write_bytes(good + b'{"id": "\xff"}')
     with pytest.raises(ManifestError, match=f"invalid start byte at byte {len(good) + 8}"):
         list(read_rows(path))
@@ -140,10 +142,19 @@ def test_bytes_that_are_no_text_are_told_by_their_place(tmp_path: Path) -> None:
         list(read_rows(path))
 
 
+def test_a_line_that_is_no_text_is_a_row_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes('{"id": "猫"}\n'.encode() + b'{"id": "\xff"}\n{"id": 3}')
+    first, second, third = list(read_rows(path))
+    assert (first, third) == ((1, {"id": "猫"}), (3, {"id": 3}))
+    assert second == (2, BadRow("is no text in UTF-8; write it again in that encoding"))
+
+
 def test_numbers_of_thousands_of_digits_and_deep_nesting_are_refused(tmp_path: Path) -> None:
-    for name in ("a.json", "a.jsonl"):
-        with pytest.raises(ManifestError, match="line 1.*not JSON .Exceeds the limit"):
-            list(read_rows(write(tmp_path, "[" + "7" * 5000 + "]", name)))
+    number = '{"a": ' + "7" * 5000 + "}"
+    for name, text in (("a.json", f"[{number}]"), ("a.jsonl", number)):
+        ((_, found),) = read_rows(write(tmp_path, text, name))
+        assert found == BadRow("holds a number of 5,000 digits; write it as text")
     with pytest.raises(ManifestError, match="nested too deeply; a manifest is a list of rows"):
         list(read_rows(write(tmp_path, "[" * 100_000 + "]" * 100_000)))
 

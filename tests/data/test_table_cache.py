@@ -318,7 +318,7 @@ def test_no_clip_outside_the_folders_is_opened_to_know_its_length(
     def never(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("flipbook.data.media.probe", never)
+    monkeypatch.setattr("flipbook.data.shown.shown_length_of", never)
     table = open_at(clips, encoder=encoder(sampler="fps"))
     assert "leads outside" in str(table.check.rejected[0])
 

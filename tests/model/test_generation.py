@@ -197,7 +197,7 @@ def test_a_wrong_number_of_image_tokens_is_named(model: Any) -> None:
     right = make_prompt(1, num_frames=2, num_words=3)
     short = Prompt("short", right.input_ids[1:], right.frames)
     long = Prompt("long", torch.cat([right.input_ids[:1], right.input_ids]), right.frames)
-    message = "prompt short has 7 image tokens for 2 frames of 4 features each"
+    message = "prompt short has 7 image tokens for 2 frames of 8 features in all"
     with pytest.raises(ValueError, match=message):
         answers(model, [short, long])  # their sum is right
 

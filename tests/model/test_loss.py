@@ -137,7 +137,7 @@ def test_labels_may_be_smoothed(model: Any) -> None:
     row = as_row(make_talk(model.config.image_token_id, lengths=(14,)))
     features = torch.cat(encode_visuals(model, row))
     smoothed = supervised_loss(model, row, features=features, label_smoothing=0.1).loss
-    logits = model(input_ids=row["input_ids"], pixel_values=row["frames"].float() / 255).logits
+    logits = model(input_ids=row["input_ids"], pixel_values=torch.cat(row["frames"]).float() / 255).logits
     expected = torch.nn.functional.cross_entropy(
         logits[0, :-1], row["labels"][0, 1:], label_smoothing=0.1
     )
@@ -193,7 +193,7 @@ def test_nothing_to_learn_is_an_error(model: Any) -> None:
 
 def test_stored_features_must_be_handed_in(model: Any) -> None:
     row = as_row(make_talk(model.config.image_token_id, lengths=(5,)))
-    row["features"] = torch.zeros(2, 4, 128)
+    row["features"] = [torch.zeros(2, 4, 128)]
     with pytest.raises(ValueError, match="the batch holds stored features: hand them in"):
         supervised_loss(model, row)
 

@@ -1,7 +1,7 @@
 """How do samples become a batch, and manifests a data module?
 
     Samples -> Batch, one row without padding: input_ids, labels, position_ids (1, L),
-                                               frames (F, 3, S, S), features (G, P, C)
+                                               frames, features of each video and image
 
 Samples stand one after the other. Which token may look at which other one follows from `segments`.
 """
@@ -39,8 +39,9 @@ class Batch(TypedDict):
     """Samples in one row.
 
     `input_ids`, `labels`, `position_ids`: int64 (1, L). `segments`: of each sample, see `Sample`.
-    `visuals`: in the order of their placeholders. `frames`: uint8, of the visuals that are not
-    stored; `features`: of those that are; each is absent where there is none. `num_repeated`: how
+    `visuals`: in the order of their placeholders. `frames`: uint8 (T, 3, S, S) of each visual that
+    is not stored; `features`: (T, P, C) of each that is; sides may differ between visuals, and each
+    key is absent where there is none. `num_repeated`: how
     many of all frames repeat another. `record_ids`: one for each conversation. `is_filler`: nothing
     is learned of it. `error`: present instead of all else when a sample could not be made.
     """
@@ -50,8 +51,8 @@ class Batch(TypedDict):
     position_ids: NotRequired[Tensor]
     segments: NotRequired[list[tuple[int, ...]]]
     visuals: NotRequired[list[VisualSlot]]
-    frames: NotRequired[Tensor]
-    features: NotRequired[Tensor]
+    frames: NotRequired[list[Tensor]]
+    features: NotRequired[list[Tensor]]
     num_repeated: NotRequired[int]
     record_ids: NotRequired[list[str]]
     is_filler: NotRequired[bool]
@@ -82,9 +83,9 @@ class DataCollatorForSupervisedDataset:
         frames = [visual.frames for visual in visuals if visual.frames is not None]
         features = [visual.features for visual in visuals if visual.features is not None]
         if frames:
-            batch["frames"] = torch.cat(frames)  # (F, 3, S, S)
+            batch["frames"] = frames
         if features:
-            batch["features"] = torch.cat(features)  # (G, P, C)
+            batch["features"] = features
         return batch
 
 

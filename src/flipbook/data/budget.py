@@ -18,7 +18,7 @@ def check_budget(
     num_tokens: int,
     num_answer_tokens: int,
     frames_per_media: Sequence[int],
-    tokens_per_frame: int,
+    tokens_per_frame: Sequence[int],
     max_length: int | None,
     record_id: str,
 ) -> None:
@@ -30,30 +30,36 @@ def check_budget(
     if max_length is None or num_tokens <= max_length:
         return
     num_frames = sum(frames_per_media)
-    num_text_tokens = num_tokens - num_frames * tokens_per_frame - num_answer_tokens
+    num_visual = sum(n * p for n, p in zip(frames_per_media, tokens_per_frame, strict=True))
+    num_text_tokens = num_tokens - num_visual - num_answer_tokens
     advice = [f"raise the limit to {num_tokens} (--model_max_length)"]
-    room = max_length - (num_tokens - num_frames * tokens_per_frame)  # for visual tokens alone
-    size = _frame_size_that_fits(room, num_frames, tokens_per_frame)
+    room = max_length - (num_tokens - num_visual)  # for visual tokens alone
+    size = _frame_size_that_fits(room, num_frames, min(tokens_per_frame, default=0))
     if size is not None:
         advice.insert(0, f"--frame_size {size}")
     # Fewer frames also save their line breaks, which this leaves as a margin.
     most = _num_frames_that_fit(room, frames_per_media, tokens_per_frame)
     if most is not None:
         advice.insert(0, f"--num_video_frames {most}")
+    kinds = sorted(set(tokens_per_frame))
+    each = " or ".join(map(str, kinds)) or "0"
     raise BudgetError(
         record_id,
-        f"{num_frames} frames x {tokens_per_frame} + {num_text_tokens} of text + "
+        f"{num_frames} frames x {each} + {num_text_tokens} of text + "
         f"{num_answer_tokens} of answers = {num_tokens} tokens, and the limit is {max_length}. "
         f"Nothing is ever cut: {', or '.join(advice)}.",
     )
 
 
 def _num_frames_that_fit(
-    room: int, frames_per_media: Sequence[int], tokens_per_frame: int
+    room: int, frames_per_media: Sequence[int], tokens_per_frame: Sequence[int]
 ) -> int | None:
     """Return the largest smaller number of frames per clip that fits, if there is one."""
     for num_frames in range(max(frames_per_media, default=1) - 1, 0, -1):
-        needed = sum(min(count, num_frames) for count in frames_per_media) * tokens_per_frame
+        needed = sum(
+            min(count, num_frames) * tokens
+            for count, tokens in zip(frames_per_media, tokens_per_frame, strict=True)
+        )
         if needed <= room:
             return num_frames
     return None

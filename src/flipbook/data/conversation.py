@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from flipbook.data.budget import check_budget
@@ -97,7 +98,7 @@ def encode_conversation(
     tokenizer: Any,
     image_token_id: int,
     frames_per_media: Sequence[int],
-    tokens_per_frame: int,
+    tokens_per_frame: int | Sequence[int],
     system_prompt: str | None = None,
     chat_template: str | None = None,
     max_length: int | None = None,
@@ -108,8 +109,9 @@ def encode_conversation(
     Args:
         turns: an optional system turn, then user and assistant in turns.
         tokenizer: with the image token among its special tokens.
-        image_token_id: stands `tokens_per_frame` times for each frame, then a line break.
+        image_token_id: stands once for each token of a frame, then a line break.
         frames_per_media: of every picture and clip, in order.
+        tokens_per_frame: of all of them, or of each picture and clip.
         system_prompt: used where the conversation has no system turn of its own; without either,
             the template's default holds.
         chat_template: in place of the tokenizer's own.
@@ -147,7 +149,7 @@ def encode_prompt(
     tokenizer: Any,
     image_token_id: int,
     frames_per_media: Sequence[int],
-    tokens_per_frame: int,
+    tokens_per_frame: int | Sequence[int],
     system_prompt: str | None = None,
     chat_template: str | None = None,
     max_length: int | None = None,
@@ -183,7 +185,7 @@ def _encode(
     tokenizer: Any,
     image_token_id: int,
     frames_per_media: Sequence[int],
-    tokens_per_frame: int,
+    tokens_per_frame: int | Sequence[int],
     chat_template: str | None,
     max_length: int | None,
     record_id: str,
@@ -204,19 +206,32 @@ def _encode(
             f"{ids.count(image_token_id)} places for {num_frames} frames; the chat template adds "
             "or drops image tokens. Use FastVLM's own template.",
         )
+    per_media = _of_each(tokens_per_frame, frames_per_media)
+    tokens_of_frames = np.repeat(per_media, frames_per_media).tolist()
     input_ids, wide_labels = (
-        widen(values, ids, image_token_id=image_token_id, tokens_per_frame=tokens_per_frame)
+        widen(values, ids, image_token_id=image_token_id, tokens_of_frames=tokens_of_frames)
         for values in (ids, labels)
     )
     check_budget(
         num_tokens=len(input_ids),
         num_answer_tokens=len(labels) - labels.count(IGNORE_INDEX),
         frames_per_media=frames_per_media,
-        tokens_per_frame=tokens_per_frame,
+        tokens_per_frame=per_media,
         max_length=max_length,
         record_id=record_id,
     )
     return script, ids, EncodedConversation(input_ids, wide_labels, num_frames, 0)
+
+
+def _of_each(tokens_per_frame: int | Sequence[int], frames_per_media: Sequence[int]) -> list[int]:
+    """Return how many tokens a frame of each picture and clip has."""
+    if isinstance(tokens_per_frame, int):
+        return [tokens_per_frame] * len(frames_per_media)
+    if len(tokens_per_frame) != len(frames_per_media):
+        raise ValueError(
+            f"tokens_per_frame has {len(tokens_per_frame)} entries, media {len(frames_per_media)}"
+        )
+    return list(tokens_per_frame)
 
 
 def _with_system(turns: Sequence[Turn], system_prompt: str | None) -> tuple[Turn, ...]:

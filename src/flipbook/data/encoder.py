@@ -23,6 +23,7 @@ from flipbook.data.conversation import (
     encode_conversation,
     encode_prompt,
 )
+from flipbook.data.shown import tokens_per_frame
 from flipbook.data.turns import Turn
 from flipbook.video.settings import ClipSettings
 
@@ -55,21 +56,24 @@ class ConversationEncoder:
         self, turns: tuple[Turn, ...], *, frames_per_media: tuple[int, ...], record_id: str
     ) -> EncodedConversation:
         """Return a conversation's ids and labels; see `encode_conversation`."""
-        how = self._how(frames_per_media, record_id)
+        how = self._how(turns, frames_per_media, record_id)
         return encode_conversation(turns, max_length=self.max_length, **how)
 
     def encode_prompt(
         self, turns: tuple[Turn, ...], *, frames_per_media: tuple[int, ...], record_id: str
     ) -> Tensor:
         """Return a conversation's ids up to its last answer; see `encode_prompt`."""
-        return encode_prompt(turns, **self._how(frames_per_media, record_id))
+        return encode_prompt(turns, **self._how(turns, frames_per_media, record_id))
 
-    def _how(self, frames_per_media: tuple[int, ...], record_id: str) -> dict[str, Any]:
+    def _how(
+        self, turns: tuple[Turn, ...], frames_per_media: tuple[int, ...], record_id: str
+    ) -> dict[str, Any]:
+        media = [item for turn in turns for item in turn.media]
         return {
             "tokenizer": self.tokenizer,
             "image_token_id": self.image_token_id,
             "frames_per_media": frames_per_media,
-            "tokens_per_frame": self.settings.tokens_per_frame,
+            "tokens_per_frame": tokens_per_frame(media, self.settings),
             "system_prompt": self.settings.system_prompt,
             "record_id": record_id,
         }

@@ -33,11 +33,14 @@ from flipbook.data.media import expected_frames, media_of
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.record_ids import RecordIds
 from flipbook.data.records import NamedRow, named_rows, record_of
+from flipbook.data.sources import Source
 from flipbook.data.turns import Media, Turn
-from flipbook.errors import MediaError, RecordError
+from flipbook.data.written_turns import media_as_list, turns_as_json, turns_from_json
+from flipbook.errors import ArgumentError, MediaError, RecordError
 
 NUM_ROWS_PER_CHUNK = 500
 _NO_FILE = (-1, -1)
+_COUNTS = ("num_videos", "num_images", "num_frames", "frame_size")
 
 SCHEMA = pa.schema(
     {
@@ -51,6 +54,10 @@ SCHEMA = pa.schema(
         "num_tokens": pa.int32(),
         "head_tokens": pa.int32(),
         "num_supervised": pa.int32(),
+        "num_videos": pa.int32(),
+        "num_images": pa.int32(),
+        "num_frames": pa.int32(),
+        "frame_size": pa.int32(),  # px; 0 where nothing is shown
         "num_mismatched": pa.int32(),
         "file_states": pa.list_(pa.int64()),  # size and time of files on whose content it depends
         "error_kind": pa.string(),  # of a record that cannot be used; else missing
@@ -71,23 +78,23 @@ class Conversation(NamedTuple):
 
 @dataclass(frozen=True)
 class Measurer:
-    """Measures rows; one value that goes to worker processes.
+    """Measures rows of some data sets; one value that goes to worker processes."""
 
-    `paths` are those of the manifests, `image_folder` as in `read_records`.
-    """
-
-    paths: tuple[str, ...]
-    image_folder: str | None
+    sources: tuple[Source, ...]
     encoder: ConversationEncoder
 
     def folders(self, manifest: int) -> MediaFolders:
         """Return where the media of a manifest may lie; they are not looked for."""
-        return MediaFolders(self.paths[manifest], self.image_folder, looks_up=False)
+        source = self.sources[manifest]
+        return MediaFolders(source.path, source.image_folder, looks_up=False)
 
-    @property
-    def probes_files(self) -> bool:
-        """Whether lengths depend on what is in the clips."""
-        return self.encoder.settings.sampler == "fps"
+    def probes(self, media: Sequence[Media]) -> bool:
+        """Return whether a length depends on what is in some clips."""
+        own = self.encoder.settings.sampler
+        return any(
+            item.kind == "video" and not item.view.times_s and (item.view.sampler or own) == "fps"
+            for item in media
+        )
 
 
 class NumberedRow(NamedTuple):
@@ -166,31 +173,16 @@ def measure_chunk(rows: Sequence[NumberedRow], measurer: Measurer) -> pa.RecordB
     for number, manifest, row in rows:
         if manifest not in folders:
             folders[manifest] = measurer.folders(manifest)
-        for line in _lines_of(row, measurer, folders[manifest]):
+        for line in _lines_of(row, manifest, measurer, folders[manifest]):
             name = _writable(row.record_id)
             lines.append(line | {"record": number, "manifest": manifest, "record_id": name})
     return pa.RecordBatch.from_pylist(lines, schema=SCHEMA)
 
 
-def turns_as_json(turns: Sequence[Turn]) -> bytes:
-    """Return turns as JSON: text is text, and a video or image a list of its kind and path.
-
-    [["user", [["video", "/clips/a.mp4"], "What moves?"]], ["assistant", ["A ball."]]]
-    """
-    content = [
-        [turn.role, [p if isinstance(p, str) else [p.kind, p.path] for p in turn.parts]]
-        for turn in turns
-    ]
-    # A path may hold bytes that are no UTF-8, which Python has as halves of characters.
-    return json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")
-
-
-def turns_from_json(content: bytes) -> tuple[Turn, ...]:
-    """Return the turns that `turns_as_json` wrote down."""
-    return tuple(
-        Turn(role, tuple(part if isinstance(part, str) else Media(*part) for part in parts))
-        for role, parts in json.loads(content)
-    )
+def file_states(media: Sequence[Media]) -> list[int]:
+    """Return the states of the files of some media, one after the other."""
+    paths = (path for item in media for path in item.frames or (item.path,))
+    return [part for path in paths for part in file_state(path)]
 
 
 def file_state(path: str) -> tuple[int, int]:
@@ -202,27 +194,29 @@ def file_state(path: str) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _lines_of(row: NamedRow, measurer: Measurer, folders: MediaFolders) -> list[dict[str, Any]]:
+def _lines_of(
+    row: NamedRow, manifest: int, measurer: Measurer, folders: MediaFolders
+) -> list[dict[str, Any]]:
     """Return a line for each conversation of a row, or a single one with its error."""
     shown: tuple[Media, ...] = ()
     try:
-        record = record_of(row, folders=folders)
+        record = record_of(row, folders=folders, view=measurer.sources[manifest].view)
         shown = record.media
         lines = [
             _line_of(Conversation(row.record_id, turns, record.task), measurer, folders)
             for turns in record.conversations
         ]
-    except (RecordError, MediaError) as error:
-        kind, text = type(error).__name__, error.message
-        if isinstance(error, MediaError):
-            kind, text = RecordError.__name__, str(error)
+    except (RecordError, MediaError, ArgumentError) as error:
+        kind, text = RecordError.__name__, str(error)
+        if isinstance(error, RecordError):
+            kind, text = type(error).__name__, error.message
         lines = [_empty_line() | {"error_kind": kind, "error": _writable(text)}]
         lines[0]["turns"] = turns_as_json([Turn("user", shown)])
         lines[0]["media"] = _halves(_hash_of_media(shown))
-    if measurer.probes_files:
-        for line in lines:
-            files = media_of(turns_from_json(line["turns"]))
-            line["file_states"] = [part for media in files for part in file_state(media.path)]
+    for line in lines:
+        files = media_of(turns_from_json(line["turns"]))
+        if measurer.probes(files):
+            line["file_states"] = file_states(files)
     return lines
 
 
@@ -231,7 +225,7 @@ def _writable(text: str) -> str:
 
 
 def _empty_line() -> dict[str, Any]:
-    numbers = ("num_tokens", "head_tokens", "num_supervised", "num_mismatched")
+    numbers = ("num_tokens", "head_tokens", "num_supervised", "num_mismatched", *_COUNTS)
     return {"head": [0, 0], "file_states": []} | dict.fromkeys(numbers, 0)
 
 
@@ -240,7 +234,7 @@ def _line_of(
 ) -> dict[str, Any]:
     record_id, turns, task = conversation
     media = media_of(turns)
-    if measurer.probes_files:
+    if measurer.probes(media):
         for item in media:
             folders.check(item, record_id=record_id)  # no file outside the folders is opened
     encoder = measurer.encoder
@@ -257,6 +251,10 @@ def _line_of(
         "head_tokens": head,
         "num_supervised": _num_supervised(encoded),
         "num_mismatched": encoded.num_mismatched_tokens,
+        "num_videos": sum(item.kind == "video" for item in media),
+        "num_images": sum(item.kind == "image" for item in media),
+        "num_frames": sum(frames_per_media),
+        "frame_size": max((i.view.over(encoder.settings).frame_size for i in media), default=0),
     }
 
 
@@ -265,7 +263,10 @@ def _num_supervised(encoded: EncodedConversation) -> int:
 
 
 def _hash_of_media(media: Sequence[Media]) -> bytes:
-    names = "\0".join(item.path for item in media)
+    names = "\0".join(
+        item.path if item == Media(item.kind, item.path) else json.dumps(media_as_list(item))
+        for item in media
+    )
     return xxh3_128(names.encode("utf-8", "surrogatepass")).digest()
 
 

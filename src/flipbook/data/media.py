@@ -18,12 +18,24 @@ import torch
 from torch import Tensor
 
 from flipbook.data.sample import Visual
+from flipbook.data.shown import expected_frames, read_shown, tokens_per_frame
 from flipbook.data.store import FeatureStore
 from flipbook.data.turns import Media, Turn
-from flipbook.video.decode import probe, read_clip
-from flipbook.video.frames import read_image
-from flipbook.video.sampling import DRAWING_SAMPLERS, num_frames_at_rate
+from flipbook.video.sampling import DRAWING_SAMPLERS
 from flipbook.video.settings import ClipSettings
+
+__all__ = [
+    "Draw",
+    "MediaFrames",
+    "MediaVisuals",
+    "expected_frames",
+    "media_of",
+    "read_media",
+    "read_shown",
+    "read_visuals",
+    "sample_rng",
+    "tokens_per_frame",
+]
 
 
 class Draw(NamedTuple):
@@ -79,9 +91,12 @@ def read_media(
 
     Raises:
         MediaError: a file cannot give its frames.
+        ValueError: the media are to be seen at sides of different length.
     """
     read = read_visuals(media, settings, draw=draw)
     parts = [visual.frames for visual in read.visuals if visual.frames is not None]
+    if len({part.shape[-1] for part in parts}) > 1:
+        raise ValueError(f"frames of one conversation differ in side: {[p.shape for p in parts]}")
     size = settings.frame_size
     frames = torch.cat(parts) if parts else torch.zeros((0, 3, size, size), dtype=torch.uint8)
     return MediaFrames(frames, read.frames_per_media, read.num_repeated)
@@ -107,7 +122,8 @@ def read_visuals(
     visuals = []
     for number, item in enumerate(media):
         drawn = None
-        if draw is not None and item.kind == "video" and settings.sampler in DRAWING_SAMPLERS:
+        sampler = item.view.sampler or settings.sampler
+        if draw is not None and item.kind == "video" and sampler in DRAWING_SAMPLERS:
             drawn = draw.of(number)
         visuals.append(_read_visual(item, settings, draw=drawn, store=store))
     return MediaVisuals(
@@ -135,38 +151,8 @@ def _read_visual(
 
 
 def _decode(item: Media, settings: ClipSettings, *, draw: Draw | None, key: str | None) -> Visual:
-    if item.kind == "image":
-        image = read_image(item.path, frame_size=settings.frame_size, aspect=settings.aspect)
-        return Visual(1, frames=image.unsqueeze(0), key=key)  # (1, 3, S, S)
-    rng = None if draw is None else sample_rng(*draw)
-    clip = read_clip(item.path, rng=rng, **settings.clip_kwargs())
+    clip = read_shown(item, settings, rng=None if draw is None else sample_rng(*draw))
     return Visual(len(clip.frames), frames=clip.frames, key=key, num_repeated=clip.num_repeated)
-
-
-def expected_frames(media: Sequence[Media], settings: ClipSettings) -> tuple[int, ...]:
-    """Return how many frames each video or image will give, without decoding.
-
-    Raises:
-        MediaError: the sampler goes by a clip's length, and the file cannot tell it.
-    """
-    counts = []
-    for item in media:
-        if item.kind == "image":
-            counts.append(1)
-        elif settings.sampler == "fps":
-            video = probe(item.path)
-            counts.append(
-                num_frames_at_rate(
-                    video.duration_s,
-                    video.num_frames,
-                    frames_per_s=settings.frames_per_s,
-                    min_frames=settings.min_frames,
-                    max_frames=settings.max_frames,
-                )
-            )
-        else:
-            counts.append(settings.num_frames)
-    return tuple(counts)
 
 
 def sample_rng(seed: int, view: int, name: str) -> np.random.Generator:

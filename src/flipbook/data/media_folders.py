@@ -10,16 +10,21 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from flipbook.data.turns import Media
+from flipbook.data.turns import Media, MediaKind
 from flipbook.errors import ArgumentError, MediaError, RecordError
 from flipbook.video.decode import is_video_file
+from flipbook.video.frame_files import list_frame_files
+from flipbook.video.frames import is_image_file
 from flipbook.video.paths import checked_file
 
 ValueT = TypeVar("ValueT")
 
+_FILE_ADDRESS = "file://"
+_LOCAL_ADDRESS = "file:///"  # of this machine: an absolute path follows
 _ADDRESS = re.compile(r"^[A-Za-z][A-Za-z0-9+.\-]+://|^data:")
 
 
@@ -57,8 +62,12 @@ class MediaFolders:
         self._found: dict[str, Media] = {}
         self._real_folders: dict[str, str] = {}
 
-    def find(self, path: object, *, record_id: str) -> Media:
+    def find(self, path: object, *, record_id: str, kind: MediaKind | None = None) -> Media:
         """Return the video or image that a record names.
+
+        Args:
+            kind: as which it is announced. What ends like a video is one all the same, and what
+                ends like neither is what it is announced as: a folder of pictures has no ending.
 
         Raises:
             RecordError: `path` is no text or is an address; or, where files are looked for, as
@@ -66,32 +75,60 @@ class MediaFolders:
         """
         if not isinstance(path, str) or not path:
             raise RecordError(record_id, f"a media path is {path!r}; it must be the path of a file")
-        if path not in self._found:
-            media = self._name(path, record_id)
+        key = f"{kind} {path}"
+        if key not in self._found:
+            absolute = self._absolute(path, record_id)
+            is_video = is_video_file(absolute) or (kind == "video" and not is_image_file(absolute))
+            media = Media("video" if is_video else "image", absolute)
             if self._looks_up:
                 self.check(media, record_id=record_id)
-            _remember(self._found, path, media)
-        return self._found[path]
+            _remember(self._found, key, media)
+        return self._found[key]
+
+    def find_frames(self, paths: Sequence[object], *, record_id: str) -> Media:
+        """Return the clip that a list of pictures makes.
+
+        Raises:
+            RecordError: it names no picture, or as `find` says of each.
+        """
+        pictures = tuple(self.find(path, record_id=record_id).path for path in paths)
+        for path in pictures:
+            if not is_image_file(path):
+                raise RecordError(
+                    record_id, f"{path} stands in a list of pictures and is none; name pictures"
+                )
+        if not pictures:
+            raise RecordError(record_id, "a clip is an empty list; list its pictures")
+        return Media("video", os.path.dirname(pictures[0]), pictures)
 
     def check(self, media: Media, *, record_id: str) -> None:
         """Check that a video or image may be opened, as far as can be told without opening it.
 
         Raises:
-            RecordError: it leads outside the folders, or is no regular file with content.
+            RecordError: it leads outside the folders, is no regular file with content, and no
+                folder of pictures either.
         """
-        real = self._real_path(media.path)
+        for path in media.frames or (media.path,):
+            self._check_path(path, may_be_folder=media.kind == "video", record_id=record_id)
+
+    def _check_path(self, path: str, *, may_be_folder: bool, record_id: str) -> None:
+        real = self._real_path(path)
         if not any(_is_inside(real, folder) for folder in self.folders):
             raise RecordError(
                 record_id,
-                f"{media.path} leads outside of {' and '.join(self.folders)}; move the file there "
+                f"{path} leads outside of {' and '.join(self.folders)}; move the file there "
                 "or name its folder with --image_folder",
             )
         try:
-            checked_file(media.path)
+            if may_be_folder and os.path.isdir(path):
+                list_frame_files(path)
+            else:
+                checked_file(path)
         except MediaError as error:
             raise RecordError(record_id, str(error)) from error
 
-    def _name(self, path: str, record_id: str) -> Media:
+    def _absolute(self, path: str, record_id: str) -> str:
+        path = path.removeprefix(_FILE_ADDRESS) if path.startswith(_LOCAL_ADDRESS) else path
         if _ADDRESS.match(path):
             raise RecordError(
                 record_id,
@@ -100,8 +137,7 @@ class MediaFolders:
             )
         if not _is_file_name(path):
             raise RecordError(record_id, f"{path!r} is no name that a file can have; mend it")
-        absolute = os.path.abspath(os.path.join(self.start, path))
-        return Media("video" if is_video_file(absolute) else "image", absolute)
+        return os.path.abspath(os.path.join(self.start, path))
 
     def _real_path(self, path: str) -> str:
         """Return a path without links; each folder is followed once."""

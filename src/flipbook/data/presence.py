@@ -17,10 +17,11 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flipbook.data.measuring import Measurer, file_state, turns_from_json
+from flipbook.data.measuring import Measurer, file_states
 from flipbook.data.media import media_of
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.turns import Media
+from flipbook.data.written_turns import turns_from_json
 from flipbook.errors import RecordError
 
 IntArray = NDArray[np.int64]
@@ -63,7 +64,7 @@ def find_media(rows: datasets.Dataset, measurer: Measurer) -> Presence:
     manifests = column(rows, "manifest").astype(np.int64)
     keys = np.column_stack([manifests, pairs(rows, "media")])
     groups = group(keys)
-    folders = [measurer.folders(number) for number in range(len(measurer.paths))]
+    folders = [measurer.folders(number) for number in range(len(measurer.sources))]
     reason_of_group = np.full(len(groups.first), -1, dtype=np.int64)
     reasons: list[str] = []
     is_current = True
@@ -75,8 +76,7 @@ def find_media(rows: datasets.Dataset, measurer: Measurer) -> Presence:
             reason_of_group[number] = len(reasons)
             reasons.append(reason)
         elif line["file_states"]:
-            now = [part for item in media for part in file_state(item.path)]
-            is_current = is_current and now == line["file_states"]
+            is_current = is_current and file_states(media) == line["file_states"]
     return Presence(reason_of_group[groups.numbers], reasons, is_current)
 
 

@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from flipbook.data.extras import Extras, is_whole_text, read_extras
+from flipbook.data.json_text import BadRow
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.readers import READERS, keys_error, read_row, reader_of
 from flipbook.data.record_ids import RecordIds
 from flipbook.data.rows import read_rows
 from flipbook.data.turns import Media, Turn, check_turns
 from flipbook.errors import ManifestError, RecordError
+from flipbook.video.view import WHOLE, View
 
 __all__ = ["READERS", "Media", "Record", "Records", "Turn", "read_records"]
 
@@ -29,6 +32,7 @@ class Record:
     """One or several independent conversations about the same media.
 
     Each is an optional system turn, then user and assistant in turns, and ends with an answer.
+    `extras` holds what evaluation and division into splits need.
 
     Raises:
         RecordError: a conversation is not of this form, or there is none.
@@ -36,7 +40,12 @@ class Record:
 
     id: str
     conversations: tuple[tuple[Turn, ...], ...]
-    task: str | None = None
+    extras: Extras = Extras()
+
+    @property
+    def task(self) -> str | None:
+        """For which scores are given."""
+        return self.extras.task
 
     def __post_init__(self) -> None:
         if not self.conversations:
@@ -70,6 +79,7 @@ def read_records(
     data_path: str | os.PathLike[str],
     *,
     image_folder: str | os.PathLike[str] | None = None,
+    view: View = WHOLE,
     strict: bool = False,
 ) -> Records:
     """Return the records of a JSON or JSONL file, and the errors of rows that are none.
@@ -80,6 +90,7 @@ def read_records(
     Args:
         image_folder: where relative media paths begin; the manifest's folder if not given. Media
             must lie in one of the two.
+        view: how clips are read where a record does not say so itself.
         strict: raise the first error of a row instead of returning it.
 
     Raises:
@@ -93,7 +104,7 @@ def read_records(
     rejected: list[RecordError] = []
     for row in named_rows(path, survey(path)):
         try:
-            records.append(record_of(row, folders=folders))
+            records.append(record_of(row, folders=folders, view=view))
         except RecordError as error:
             if strict:
                 raise
@@ -140,7 +151,7 @@ def named_rows(path: Path, ids: RecordIds) -> Iterator[NamedRow]:
         yield NamedRow(ids.name(row_id), row)
 
 
-def record_of(row: NamedRow, *, folders: MediaFolders) -> Record:
+def record_of(row: NamedRow, *, folders: MediaFolders, view: View = WHOLE) -> Record:
     """Return the record that a row is.
 
     Raises:
@@ -148,19 +159,19 @@ def record_of(row: NamedRow, *, folders: MediaFolders) -> Record:
     """
     if isinstance(row.content, RecordError):
         raise row.content
-    task = row.content.get("task")
-    if task is not None and (not isinstance(task, str) or not _is_whole(task)):
-        raise RecordError(row.record_id, f"'task' is {task!r}; it must be text")
-    turns = read_row(row.content, folders=folders, record_id=row.record_id)
-    return Record(row.record_id, turns, task)
+    extras = read_extras(row.content, row.record_id)
+    turns = read_row(row.content, folders=folders, record_id=row.record_id, view=view)
+    return Record(row.record_id, turns, extras)
 
 
 def _ids_of(path: Path) -> Iterator[str]:
     """Yield the ids of rows that have one, or may have; refuse what is no manifest in the end."""
     first: dict[str, Any] | None = None
     is_empty, is_known = True, False
+    bad: BadRow | None = None
     for number, row in read_rows(path):
         is_empty = False
+        bad = row if bad is None and isinstance(row, BadRow) else bad
         if isinstance(row, dict):
             first = row if first is None else first
             is_known = is_known or reader_of(row) is not None
@@ -171,6 +182,8 @@ def _ids_of(path: Path) -> Iterator[str]:
         yield row_id
     if is_empty:
         raise ManifestError(f"{path}: holds no records; is it the right file?")
+    if first is None and bad is not None:
+        raise ManifestError(f"{path}: holds no row that can be read; the first {bad.reason}")
     if first is None:
         raise ManifestError(f"{path}: holds no objects; each row must be one, with keys")
     if not is_known:
@@ -178,16 +191,17 @@ def _ids_of(path: Path) -> Iterator[str]:
 
 
 def _id_of(row: Any, name: str) -> str:
+    if isinstance(row, BadRow):
+        raise RecordError(name, row.reason)
     if not isinstance(row, dict):
         raise RecordError(name, f"is {type(row).__name__}; a row must be an object with keys")
     row_id = row.get("id")
     if row_id is None or row_id == "":
         return name
-    if isinstance(row_id, bool) or not isinstance(row_id, str | int) or not _is_whole(str(row_id)):
+    if (
+        isinstance(row_id, bool)
+        or not isinstance(row_id, str | int)
+        or not is_whole_text(str(row_id))
+    ):
         raise RecordError(name, f"'id' is {row_id!r}; it must be text or a whole number")
     return str(row_id)
-
-
-def _is_whole(text: str) -> bool:
-    """Return whether a text can be written down; half of a character (a lone surrogate) cannot."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)

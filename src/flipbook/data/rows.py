@@ -12,13 +12,14 @@ import codecs
 import hashlib
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from xxhash import xxh3_128
 
+from flipbook.data.json_text import BadRow, StrictDecoder
 from flipbook.data.readers import keys_error, reader_of
 from flipbook.errors import ManifestError, did_you_mean
 
@@ -34,14 +35,19 @@ _BLOCK_BYTES = 1 << 20
 def read_rows(path: Path) -> Iterator[Row]:
     """Yield numbers and rows: line numbers of JSONL, positions in a JSON list, from 1.
 
+    A row that is no sound JSON is a `BadRow`: one line of JSONL that cannot be read, or a key that
+    is there twice, spoils none of the others.
+
     Raises:
-        ManifestError: the file is missing, is no regular file, is no text, or is not JSON.
+        ManifestError: the file is missing, is no regular file, is no text, or is no JSON list.
     """
+    if path.suffix.lower() in _JSONL_EXTENSIONS:
+        yield from _rows_of_lines(path)
+        return
     with _open(path) as file:
-        if path.suffix.lower() in _JSONL_EXTENSIONS:
-            yield from _rows_of_lines(file, path)
-        else:
-            yield from _rows_of_json(file, path)
+        is_list_of_rows = yield from _rows_of_json(file, path)
+    if not is_list_of_rows:
+        yield from _rows_of_lines(path)
 
 
 def content_hash(path: Path) -> str:
@@ -55,11 +61,11 @@ def content_hash(path: Path) -> str:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[TextIO]:
+def _open(path: Path, *, errors: str = "strict") -> Iterator[TextIO]:
     """Open a manifest; what goes wrong while it is read is told of by its name."""
     _check_kind(path)
     try:
-        with path.open(encoding=_ENCODING) as file:
+        with path.open(encoding=_ENCODING, errors=errors) as file:
             yield file
     except UnicodeDecodeError as error:
         raise ManifestError(
@@ -86,38 +92,46 @@ def _check_kind(path: Path) -> None:
         )
 
 
-def _rows_of_lines(file: TextIO, path: Path) -> Iterator[Row]:
-    for number, line in enumerate(file, start=1):
-        if not line.strip():
-            continue
-        try:
-            yield number, json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise ManifestError(
-                f"{path}, line {number}: not JSON ({error}); mend the line or remove it"
-            ) from error
+def _rows_of_lines(path: Path) -> Iterator[Row]:
+    decoder = StrictDecoder()
+    with _open(path, errors="surrogateescape") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            if line.isascii() or _is_unicode(line):
+                yield number, decoder.decode(line)
+            else:
+                yield number, BadRow("is no text in UTF-8; write it again in that encoding")
 
 
-def _rows_of_json(file: TextIO, path: Path) -> Iterator[Row]:
+def _is_unicode(line: str) -> bool:
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _rows_of_json(file: TextIO, path: Path) -> Generator[Row, None, bool]:
+    """Yield the rows of a list or of one object; return whether it was that, and not lines."""
     window = _Window(file, path)
     first = window.peek()
     if first == "[":
         yield from _items(window)
-        return
+        return True
     content = window.take_value()
     if window.peek():
         if first != "{":
             raise window.error("Extra data", window.position)
-        file.seek(0)
-        yield from _rows_of_lines(file, path)
-        return
+        return False
     if isinstance(content, dict) and not reader_of(content):
         raise ManifestError(
             f"{path}: {keys_error(content)} A manifest is a list of rows, or one row per line."
         )
-    if not isinstance(content, dict):
+    if not isinstance(content, (dict, BadRow)):
         raise ManifestError(f"{path}: holds {type(content).__name__}; a manifest is a list of rows")
     yield 1, content
+    return True
 
 
 def _items(window: _Window) -> Iterator[Row]:
@@ -148,7 +162,7 @@ class _Window:
         self._is_last = False
         self._line = 1  # of the window's first character
         self._column = 1
-        self._decoder = json.JSONDecoder()
+        self._decoder = StrictDecoder()
 
     def peek(self) -> str:
         """Return the next character that is no space, and stand there; empty at the end."""
@@ -178,8 +192,6 @@ class _Window:
                 raise ManifestError(
                     f"{self._path}: nested too deeply; a manifest is a list of rows"
                 ) from error
-            except ValueError as error:  # a whole number of thousands of digits
-                raise self.error(str(error), self.position) from error
             else:
                 # What is left of a number is a number too.
                 is_whole = not isinstance(value, (int, float)) or self._is_last

@@ -35,9 +35,11 @@ from torch import Tensor
 from flipbook.data.contents import ContentHashes, replace_file
 from flipbook.data.feature_files import StoredFeatures, pack_features, read_features
 from flipbook.data.room import Room
+from flipbook.data.shown import pictures_of
 from flipbook.data.turns import Media
 from flipbook.video.pixels import scales_fast
 from flipbook.video.settings import ClipSettings
+from flipbook.video.view import OVERRIDES
 
 FRAME_RULE = 1  # raise it when the same file and settings give other frames than before
 MAX_PENDING = 16  # clips that wait to be written; then training waits for the disk
@@ -100,8 +102,10 @@ class FeatureStore:
         Raises:
             MediaError: the file cannot be read.
         """
+        pictures = pictures_of(media)
+        content = [self._hashes.hash_of(path) for path in pictures or (media.path,)]
         material = {
-            "content": self._hashes.hash_of(media.path),
+            "content": content if pictures else content[0],
             "kind": media.kind,
             "settings": _settings_that_matter(media, settings),
             "draw": draw,
@@ -202,12 +206,15 @@ class FeatureStore:
 
 def _settings_that_matter(media: Media, settings: ClipSettings) -> dict[str, Any]:
     """Return the settings that change the frames; a new setting is among them by itself."""
+    settings = media.view.over(settings)
     values = asdict(settings)
     del values["system_prompt"]
     if media.kind == "image":
         return {"frame_size": values["frame_size"], "aspect": values["aspect"]}
     unread = ("num_frames",) if settings.sampler == "fps" else _ONLY_FPS
-    return {name: value for name, value in values.items() if name not in unread}
+    values = {name: value for name, value in values.items() if name not in unread}
+    shown = {name: value for name, value in media.view.as_dict().items() if name not in OVERRIDES}
+    return values | shown
 
 
 _ONLY_FPS = ("frames_per_s", "min_frames", "max_frames")

@@ -34,12 +34,13 @@ from flipbook.data.measuring import (
     Measurer,
     measure,
     numbered_rows,
-    turns_from_json,
 )
 from flipbook.data.presence import IntArray, Presence, column, find_media, group, lines_at, pairs
 from flipbook.data.records import survey
 from flipbook.data.rows import content_hash
+from flipbook.data.sources import Source, sources_of
 from flipbook.data.table_file import default_folder, find_or_write
+from flipbook.data.written_turns import turns_from_json
 from flipbook.errors import ManifestError, RecordError
 
 __all__ = ["Conversation", "ConversationTable", "DataCheck", "open_table"]
@@ -80,18 +81,31 @@ class ConversationTable:
         head_tokens: int32 (N,), how many of them others about the same media may share, see
             `shared_head`.
         clips: int64 (N,), equal where conversations may share their head: the same media in the
-            same order after the same words. Dense from 0 in the order of first appearance.
+            same order after the same words, in the same data set. Dense from 0 in the order of
+            first appearance.
+        sources: the data sets; `source_of`: int32 (N,), which of them each comes from.
+        num_videos, num_images, num_frames: int32 (N,), what each shows; frames in all.
+        frame_size: int32 (N,), side of its frames in px; 0 where nothing is shown.
         check: what was found, see `DataCheck`.
     """
 
-    def __init__(self, rows: datasets.Dataset, presence: Presence) -> None:
+    def __init__(
+        self, rows: datasets.Dataset, presence: Presence, sources: tuple[Source, ...]
+    ) -> None:
+        self.sources = sources
         is_good, rejected = _sort_out(rows, presence)
         places = np.flatnonzero(is_good)
         self._texts = rows.select_columns(["record_id", "task", "turns"])
         self._places = None if is_good.all() else places.astype(np.uint32)
         self.num_tokens: NDArray[np.int32] = column(rows, "num_tokens")[places]
         self.head_tokens: NDArray[np.int32] = column(rows, "head_tokens")[places]
-        self.clips = _clips(pairs(rows, "head")[places], has_head=self.head_tokens > 0)
+        self.source_of: NDArray[np.int32] = column(rows, "manifest")[places]
+        self.num_videos: NDArray[np.int32] = column(rows, "num_videos")[places]
+        self.num_images: NDArray[np.int32] = column(rows, "num_images")[places]
+        self.num_frames: NDArray[np.int32] = column(rows, "num_frames")[places]
+        self.frame_size: NDArray[np.int32] = column(rows, "frame_size")[places]
+        heads = np.column_stack([self.source_of, pairs(rows, "head")[places]])
+        self.clips = _clips(heads, has_head=self.head_tokens > 0)
         media = group(pairs(rows, "media")[places])
         self._first_with_media: NDArray[np.uint32] = media.first.astype(np.uint32)[media.numbers]
         longest = int(self.num_tokens.argmax()) if len(places) else None
@@ -132,7 +146,7 @@ class ConversationTable:
 
 
 def open_table(
-    data_path: str | Sequence[str],
+    data_path: str | Source | Sequence[str | Source],
     *,
     image_folder: str | None,
     encoder: ConversationEncoder,
@@ -142,8 +156,8 @@ def open_table(
     """Return the conversations of one manifest or several, measured now or earlier.
 
     Args:
-        data_path: a JSON or JSONL file of records, or several.
-        image_folder: see `read_records`.
+        data_path: a JSON or JSONL file of records, or several; or `Source`s.
+        image_folder: of paths; see `read_records`.
         encoder: what conversations are encoded with.
         num_workers: processes that share the measuring of many conversations; as many as there are
             cores if not given, and 0 is none.
@@ -154,8 +168,9 @@ def open_table(
         ArgumentError: `image_folder` is no folder.
         DataError: there is no room for the table, or media change while it is made.
     """
-    paths = (data_path,) if isinstance(data_path, str) else tuple(data_path)
-    measurer = Measurer(paths, image_folder, encoder)
+    sources = sources_of(data_path, image_folder=image_folder)
+    paths = tuple(source.path for source in sources)
+    measurer = Measurer(sources, encoder)
     hashes = [content_hash(Path(path)) for path in paths]
 
     def measure_all() -> Iterator[pa.RecordBatch]:
@@ -166,7 +181,7 @@ def open_table(
 
     def open_current(rows: datasets.Dataset) -> ConversationTable | None:
         presence = find_media(rows, measurer)
-        return ConversationTable(rows, presence) if presence.is_current else None
+        return ConversationTable(rows, presence, sources) if presence.is_current else None
 
     table, temporary = find_or_write(
         cache_folder or default_folder(),
@@ -182,11 +197,16 @@ def open_table(
 
 def _key(measurer: Measurer, hashes: Sequence[str]) -> str:
     """Return a word that is another one whenever what is measured might be."""
-    folder = measurer.image_folder
     parts = {
-        "paths": [os.path.abspath(path) for path in measurer.paths],
+        "sources": [
+            [
+                os.path.abspath(source.path),
+                None if source.image_folder is None else os.path.abspath(source.image_folder),
+                source.view.as_dict(),
+            ]
+            for source in measurer.sources
+        ],
         "content": list(hashes),
-        "image_folder": None if folder is None else os.path.abspath(folder),
         "encoder": measurer.encoder.fingerprint(),
         "columns": str(SCHEMA),
     }
@@ -195,7 +215,8 @@ def _key(measurer: Measurer, hashes: Sequence[str]) -> str:
 
 def _measure_all(measurer: Measurer, num_workers: int | None) -> Iterator[pa.RecordBatch]:
     """Yield what is known of all rows, with a bar on the terminal where there are many."""
-    ids = [survey(Path(path)) for path in measurer.paths]
+    paths = [source.path for source in measurer.sources]
+    ids = [survey(Path(path)) for path in paths]
     num_rows = sum(found.num_rows for found in ids)
     is_large = num_rows >= MIN_PARALLEL_ROWS
     if num_workers is None:
@@ -210,7 +231,7 @@ def _measure_all(measurer: Measurer, num_workers: int | None) -> Iterator[pa.Rec
     is_shown = is_large and console.is_terminal
     with Progress(*columns, console=console, disable=not is_shown, transient=True) as bar:
         task = bar.add_task("", total=num_rows)
-        rows = numbered_rows(measurer.paths, ids)
+        rows = numbered_rows(paths, ids)
         for batch in measure(rows, measurer, num_workers=num_workers):
             yield batch
             last = batch.column("record")[-1].as_py()

@@ -54,14 +54,23 @@ def tokenize_script(
 
 
 def widen(
-    values: Sequence[int], ids: Sequence[int], *, image_token_id: int, tokens_per_frame: int
+    values: Sequence[int],
+    ids: Sequence[int],
+    *,
+    image_token_id: int,
+    tokens_of_frames: Sequence[int] | int,
 ) -> Tensor:
     """Return values, of which each id has one, with those of a frame once for each of its tokens.
+
+    Args:
+        tokens_of_frames: how many tokens each frame has, or all of them.
 
     Returns:
         int64 (L,).
     """
-    repeats = np.where(np.asarray(ids) == image_token_id, tokens_per_frame, 1)
+    is_frame = np.asarray(ids) == image_token_id
+    repeats = np.ones(len(ids), dtype=np.int64)
+    repeats[is_frame] = tokens_of_frames
     return torch.from_numpy(np.asarray(values, dtype=np.int64).repeat(repeats))
 
 

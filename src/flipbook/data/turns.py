@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flipbook.errors import RecordError, did_you_mean
+from flipbook.video.view import WHOLE, View
 
 Role = Literal["system", "user", "assistant"]
 MediaKind = Literal["image", "video"]
@@ -25,10 +26,19 @@ ROLES: dict[str, Role] = {
 
 @dataclass(frozen=True)
 class Media:
-    """A picture or a clip that stands somewhere in a conversation. `path` is absolute."""
+    """A picture or a clip that stands somewhere in a conversation.
+
+    Attributes:
+        kind: a clip that is a folder or a list of pictures is a video.
+        path: absolute; of a list of pictures, the folder of the first.
+        frames: the pictures of a clip where they are listed one by one; absolute paths.
+        view: what of it is shown, and how.
+    """
 
     kind: MediaKind
     path: str
+    frames: tuple[str, ...] = ()
+    view: View = WHOLE
 
 
 @dataclass(frozen=True)

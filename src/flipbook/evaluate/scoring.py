@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from flipbook.data.conversation import encode_prompt
-from flipbook.data.media import media_of, read_media
+from flipbook.data.media import media_of, read_media, tokens_per_frame
 from flipbook.data.records import Media, Record, Turn
 from flipbook.evaluate.controls import apply_control
 from flipbook.model.checkpoint import Checkpoint
@@ -229,7 +229,7 @@ def prompt_ids(
         tokenizer=checkpoint.tokenizer,
         image_token_id=config.image_token_id,
         frames_per_media=frames_per_media,
-        tokens_per_frame=settings.tokens_per_frame,
+        tokens_per_frame=tokens_per_frame(media_of(turns), settings),
         system_prompt=settings.system_prompt,
         max_length=config.text_config.max_position_embeddings,
         record_id=record_id,

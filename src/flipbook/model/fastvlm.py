@@ -170,8 +170,7 @@ def encode_visuals(
     """
     weight = next(plain_model(model).model.vision_tower.parameters())
     slots = batch["visuals"]
-    stored = _split(batch.get("features"), [s.num_frames for s in slots if s.is_stored])
-    live = _split(batch.get("frames"), [s.num_frames for s in slots if not s.is_stored])
+    stored, live = iter(batch.get("features", ())), iter(batch.get("frames", ()))
     return [
         next(stored).to(weight.device, weight.dtype, non_blocking=True)
         if slot.is_stored
@@ -180,8 +179,14 @@ def encode_visuals(
     ]
 
 
-def _split(tensor: Tensor | None, counts: list[int]) -> Iterator[Tensor]:
-    return iter(() if tensor is None else torch.split(tensor, counts))
+def join_features(parts: Sequence[Tensor]) -> Tensor:
+    """Return the features (T, P, C) of some visuals as one: (F, P, C).
+
+    Where their frames differ in side, and so in P, they stand token by token: (1, N, C).
+    """
+    if len({part.shape[1] for part in parts}) == 1:
+        return torch.cat(list(parts))
+    return torch.cat([part.flatten(0, 1) for part in parts])[None]
 
 
 def project(model: nn.Module, features: Tensor) -> Tensor:

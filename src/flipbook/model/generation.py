@@ -98,7 +98,7 @@ def generate_answers(
                 new_ids = _greedy_tokens(
                     model,
                     [prompts[index] for index in batch],
-                    features=[seen.features[seen.rows[index - start]] for index in batch],
+                    features=[seen.of(index - start) for index in batch],
                     end_ids=end_ids(tokenizer),
                     max_new_tokens=max_new_tokens,
                 )
@@ -148,8 +148,13 @@ def _one_precision(model: nn.Module) -> AbstractContextManager[Any]:
 class _Seen:
     """Features of the distinct frames of some prompts, and which of them each prompt shows."""
 
-    features: Tensor  # (number of distinct frames, P, D)
-    rows: list[list[int]]  # for each prompt, T rows of `features`
+    features: list[Tensor]  # of each distinct frame (P, D)
+    rows: list[list[int]]  # for each prompt, T places in `features`
+
+    def of(self, number: int) -> Tensor:
+        """Return what a prompt shows, token by token, (N, D)."""
+        shown = [self.features[row] for row in self.rows[number]]
+        return torch.cat(shown) if shown else torch.zeros(0, 0)
 
 
 def _see(
@@ -167,19 +172,30 @@ def _see(
                 row_of[key] = len(distinct)
                 distinct.append(frame)
             rows[-1].append(row_of[key])
-    features = torch.zeros(0, 0, 0)
-    if distinct:
-        features = encode_frames(
-            model, torch.stack(distinct), image_mean=mean, image_std=std
-        )  # (distinct, P, D)
-    for prompt, shown in zip(prompts, rows, strict=True):
+    seen = _Seen(_features_of(distinct, model, mean=mean, std=std), rows)
+    for number, prompt in enumerate(prompts):
         num_places = int((prompt.input_ids == model.config.image_token_id).sum())
-        if num_places != len(shown) * features.shape[1]:
+        num_features = len(seen.of(number))
+        if num_places != num_features:
             raise ValueError(
-                f"prompt {prompt.record_id} has {num_places} image tokens for {len(shown)} frames "
-                f"of {features.shape[1]} features each"
+                f"prompt {prompt.record_id} has {num_places} image tokens for "
+                f"{len(rows[number])} frames of {num_features} features in all"
             )
-    return _Seen(features, rows)
+    return seen
+
+
+def _features_of(
+    frames: Sequence[Tensor], model: Any, *, mean: Sequence[float], std: Sequence[float]
+) -> list[Tensor]:
+    """Return what the language model reads of each frame, (P, D); those of one side go together."""
+    features: dict[int, Tensor] = {}
+    for side in {frame.shape[-1] for frame in frames}:
+        places = [place for place, frame in enumerate(frames) if frame.shape[-1] == side]
+        encoded = encode_frames(
+            model, torch.stack([frames[place] for place in places]), image_mean=mean, image_std=std
+        )  # (places, P, D)
+        features |= dict(zip(places, encoded, strict=True))
+    return [features[place] for place in range(len(frames))]
 
 
 def _greedy_tokens(
@@ -193,7 +209,7 @@ def _greedy_tokens(
     """Return each prompt's most likely continuation as ids, without the token that ends it."""
     device = next(model.parameters()).device
     input_ids, mask = (tensor.to(device) for tensor in _left_padded(prompts, pad_id=end_ids[0]))
-    visual = [part.flatten(0, 1) for part in features if len(part)]  # each (T * P, D)
+    visual = [part for part in features if len(part)]  # each (N, D)
     inputs: dict[str, Any] = {}
     if visual:
         inputs["mm_encoder_outputs"] = as_encoder_outputs(torch.cat(visual)[None])

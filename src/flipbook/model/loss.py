@@ -67,8 +67,9 @@ def supervised_loss(
     Args:
         model: a FastVLM, or a wrapper around one (PEFT, DDP, FSDP).
         batch: see `flipbook.data.batch.Batch`.
-        features: (F, P, C), the tower's output for all visuals of the batch in their order. Without
-            it the batch's frames go through the tower inside the forward pass.
+        features: (F, P, C), or (1, N, C) where sides differ, the tower's output for all visuals of
+            the batch in their order. Without it the batch's frames, which must then be of one side,
+            go through the tower inside the forward pass.
         num_items: what the summed token losses are divided by; the batch's own number of
             supervised tokens when none.
         label_smoothing: share of the target's weight that all other tokens get.
@@ -138,6 +139,6 @@ def _see(
     if frames is None:
         return {}
     pixel_values = normalise_frames(
-        frames, image_mean=image_mean, image_std=image_std, dtype=tower_dtype(model)
+        torch.cat(frames), image_mean=image_mean, image_std=image_std, dtype=tower_dtype(model)
     )
     return {"pixel_values": pixel_values.contiguous(memory_format=torch.channels_last)}

@@ -27,7 +27,12 @@ from flipbook.data.store import FeatureStore
 from flipbook.errors import TrainingError
 from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.checkpoint import Checkpoint
-from flipbook.model.fastvlm import encode_visuals, touch_vision, tower_is_at_rest
+from flipbook.model.fastvlm import (
+    encode_visuals,
+    join_features,
+    touch_vision,
+    tower_is_at_rest,
+)
 from flipbook.model.loss import supervised_loss
 from flipbook.model.tuning import keep_at_rest, modules_at_rest, parameter_groups
 from flipbook.train.answers import count_right, spread
@@ -141,7 +146,7 @@ class FlipbookTrainer(Trainer):
         return (loss, result) if return_outputs else loss
 
     def _features(self, model: nn.Module, inputs: dict[str, Any]) -> Tensor | None:
-        """Return what a frozen tower makes of a batch, (F, P, C); None where it must learn."""
+        """Return what a frozen tower makes of a batch; None where it must learn."""
         if not inputs["visuals"] or not tower_is_at_rest(model):
             return None
         parts = encode_visuals(
@@ -152,7 +157,7 @@ class FlipbookTrainer(Trainer):
         )
         if self.store is not None:
             self.store.write_visuals(inputs["visuals"], parts)
-        return torch.cat(parts)
+        return join_features(parts)
 
     def prediction_step(
         self,

@@ -33,16 +33,23 @@ from flipbook.video.sampling import (
     IndexArray,
     check_frame_snap,
     check_sampling,
-    sample_frames,
     snap_to_cheap,
 )
 from flipbook.video.seeking import count_decodable, frames_by_counting, frames_by_time
+from flipbook.video.stretch import (
+    OutsideClipError,
+    inside,
+    shown_frames,
+    shown_length,
+    stretch_of,
+)
 from flipbook.video.timeline import (
     Timeline,
     timeline_from_index,
     timeline_from_packets,
     too_few_frames,
 )
+from flipbook.video.view import WHOLE, View
 
 VIDEO_EXTENSIONS = frozenset({
     ".3gp", ".avi", ".flv", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ogv", ".ts",
@@ -102,6 +109,19 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         )
 
 
+def shown_length_of(path: str | os.PathLike[str], view: View) -> tuple[float, int]:
+    """Return how many seconds and how many frames of a video a view shows; nothing is decoded.
+
+    Raises MediaError as `read_clip` does.
+    """
+    with open_video(path) as video:
+        timeline = timeline_from_index(video) or _timeline(video)
+        try:
+            return shown_length(timeline.ruler(), view)
+        except OutsideClipError as error:
+            raise MediaError(video.path, str(error)) from error
+
+
 def read_clip(
     path: str | os.PathLike[str],
     *,
@@ -113,6 +133,7 @@ def read_clip(
     frames_per_s: float = 1.0,
     min_frames: int = 4,
     max_frames: int = 64,
+    view: View = WHOLE,
     rng: np.random.Generator | None = None,
 ) -> Clip:
     """Return frames of the video at `path`; only the packets they need are decoded.
@@ -123,10 +144,12 @@ def read_clip(
     aspect: a key of `ASPECTS`, how a frame becomes a square.
     frame_snap: how far a frame may move to one that is cheaper to decode, as a share of the
         spacing, at least 0 (exact) and below 0.5.
+    view: of which only the stretch or the instants count here; the whole clip if not given.
     rng: where `segments` draws its instants, for training; None takes the middles.
 
-    Raises MediaError when the file may not be opened, is no video, is cut short or damaged, or has
-    pictures that are too large; ValueError for an argument that cannot be meant.
+    Raises MediaError when the file may not be opened, is no video, is cut short or damaged, has
+    pictures that are too large, or ends before the view begins; ValueError for an argument that
+    cannot be meant.
     """
     check_frame_snap(frame_snap)
     sampling: dict[str, Any] = {
@@ -140,16 +163,22 @@ def read_clip(
     if frame_size is not None:
         check_square(frame_size=frame_size, aspect=aspect)
     reformatter = VideoReformatter()
+    name = os.fspath(path)
 
     def choose(timeline: Timeline) -> IndexArray:
         ruler = timeline.ruler()
-        indices = sample_frames(ruler, **sampling, rng=rng)
-        return snap_to_cheap(ruler, indices, is_cheap=timeline.is_key, frame_snap=frame_snap)
+        try:
+            indices = shown_frames(ruler, view, rng=rng, **sampling)
+            if view.times_s:
+                return indices
+            is_cheap = inside(stretch_of(ruler, view), timeline.is_key)
+        except OutsideClipError as error:
+            raise MediaError(name, str(error)) from error
+        return snap_to_cheap(ruler, indices, is_cheap=is_cheap, frame_snap=frame_snap)
 
     def finish(frame: VideoFrame) -> torch.Tensor:
         return picture_of(frame, reformatter=reformatter, frame_size=frame_size, aspect=aspect)
 
-    name = os.fspath(path)
     timeline, indices, pictures = _decode(name, choose=choose, finish=finish)
     _check_one_shape(name, pictures)
     return Clip(
