@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flipbook.data.joining import joined_length
+from flipbook.data.mixing import Mixture
 from flipbook.errors import ArgumentError
 
 IntArray = NDArray[np.int64]
@@ -112,6 +113,9 @@ class PackedBatches:
         max_tokens: of a batch.
         num_processes: W; the number of batches is a multiple of it.
         seed: of the order; None keeps that of the units as far as packing allows.
+        mixture: how often each unit is seen in each epoch; once if not given.
+        num_epochs: of the run; where epochs of a mixture differ, all have the batches of the
+            longest.
         epoch_of: tells whose batches are yielded.
 
     Raises:
@@ -126,6 +130,8 @@ class PackedBatches:
         max_tokens: int | None = None,
         num_processes: int = 1,
         seed: int | None = None,
+        mixture: Mixture | None = None,
+        num_epochs: int = 1,
         epoch_of: Callable[[], int] = int,
     ) -> None:
         if (max_conversations is None) == (max_tokens is None):
@@ -133,6 +139,7 @@ class PackedBatches:
         self.units = units
         self.num_processes = num_processes
         self.seed = seed
+        self.mixture = None if mixture is None or mixture.is_plain else mixture
         self._epoch_of = epoch_of
         self._sizes = units.num_conversations if max_tokens is None else units.num_tokens
         self._capacity = int(max_conversations if max_tokens is None else max_tokens)  # type: ignore[arg-type]
@@ -142,7 +149,7 @@ class PackedBatches:
                 f"{int(self._sizes.max())} tokens. Raise it to that at least, or take fewer or "
                 "smaller frames."
             )
-        fewest = max(len(self._pack_tightly()), len(self._pack(self._order(epoch=0))))
+        fewest = max(map(self._fewest, range(1 if self.is_alike else num_epochs)))
         self._num_batches = -(-fewest // num_processes) * num_processes
 
     def __len__(self) -> int:
@@ -162,9 +169,22 @@ class PackedBatches:
         return self._balanced(self._split(packed), epoch)
 
     @property
+    def is_alike(self) -> bool:
+        """Whether all epochs have the same units."""
+        return self.mixture is None or self.mixture.is_alike
+
+    def _fewest(self, epoch: int) -> int:
+        """Return how many batches an epoch needs, in whatever way it is packed."""
+        return max(len(self._pack_tightly(epoch)), len(self._pack(self._order(epoch))))
+
+    def units_of(self, epoch: int) -> IntArray:
+        """Return the units that are seen in an epoch, in rising order."""
+        return np.arange(len(self.units)) if self.mixture is None else self.mixture.units(epoch)
+
+    @property
     def filling(self) -> float:
         """How full the batches of the first epoch are, 0 to 1."""
-        return float(self._sizes.sum()) / (self._num_batches * self._capacity)
+        return float(self._sizes[self.units_of(0)].sum()) / (self._num_batches * self._capacity)
 
     @property
     def longest_tokens(self) -> int:
@@ -180,8 +200,8 @@ class PackedBatches:
         return None if self.seed is None else np.random.default_rng([self.seed, stream, epoch])
 
     def _order(self, epoch: int) -> IntArray:
-        rng = self._rng(ORDER_STREAM, epoch)
-        return np.arange(len(self.units)) if rng is None else rng.permutation(len(self.units))
+        rng, units = self._rng(ORDER_STREAM, epoch), self.units_of(epoch)
+        return units if rng is None else units[rng.permutation(len(units))]
 
     def _pack_tightly(self, epoch: int = 0) -> list[list[int]]:
         """Pack the longest first. Its number of batches depends on the lengths alone."""

@@ -2,8 +2,8 @@
 
     config.yaml and flags -> ModelArguments, DataArguments, TrainingArguments
 
-A flag beats the file, the file beats the default. To add a setting: one field here, its help under
-it; a field that nothing reads fails a test.
+A flag beats the file, the file beats the default. To add a setting: one field here, or in
+`data_arguments.py`, its help under it; a field that nothing reads fails a test.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import torch
 import transformers
 
 from flipbook.train.checks import check_together, refuse_unsupported
+from flipbook.train.data_arguments import DataArguments
+
+__all__ = ["Arguments", "DataArguments", "ModelArguments", "TrainingArguments"]
 
 
 @dataclass
@@ -68,105 +71,6 @@ class ModelArguments:
             "takes on a CUDA GPU."
         },
     )
-
-
-@dataclass
-class DataArguments:
-    """Which records are read, and how a file becomes frames."""
-
-    data_path: list[str] = field(
-        default_factory=list,
-        metadata={"help": "JSON or JSONL files of records, in the LLaVA or the messages family."},
-    )
-    validation_data_path: str | None = field(
-        default=None, metadata={"help": "Records to evaluate on, while training and at its end."}
-    )
-    image_folder: str | None = field(
-        default=None,
-        metadata={"help": "Folder of the videos and images; the record file's own when none."},
-    )
-    num_video_frames: int = field(
-        default=8, metadata={"help": "Frames taken from each video, first and last included."}
-    )
-    frame_sampler: str = field(
-        default="uniform",
-        metadata={
-            "help": "uniform: evenly over the clip. segments: one in each equal segment, jittered "
-            "in training. fps: --frames_per_s frames a second."
-        },
-    )
-    frames_per_s: float = field(default=1.0, metadata={"help": "For the sampler fps."})
-    min_frames: int = field(default=4, metadata={"help": "Floor of the sampler fps."})
-    max_frames: int = field(default=64, metadata={"help": "Ceiling of the sampler fps."})
-    frame_snap: float = field(
-        default=0.0,
-        metadata={
-            "help": "Share of the spacing by which an instant may move to a frame that is cheaper "
-            "to decode, for example 0.25; 0 is exact."
-        },
-    )
-    frame_size: int | None = field(
-        default=None,
-        metadata={
-            "help": "Side of a frame in px, a multiple of 64; a frame is (side / 64)^2 tokens. "
-            "The checkpoint's own when none."
-        },
-    )
-    image_aspect_ratio: str | None = field(
-        default=None,
-        metadata={
-            "help": "pad (default), crop or stretch to a square. A model that flipbook tuned "
-            "keeps its own."
-        },
-    )
-    system_prompt: str | None = field(
-        default=None, metadata={"help": "Replaces the chat template's own system prompt."}
-    )
-    model_max_length: int | None = field(
-        default=None,
-        metadata={"help": "Longest conversation in tokens; the language model's limit when none."},
-    )
-    max_bad_fraction: float = field(
-        default=0.0,
-        metadata={"help": "Share of records that may be rejected before the run is refused."},
-    )
-    questions_per_pass: int = field(
-        default=8,
-        metadata={
-            "help": "Most questions about one clip that are read behind one copy of its frames; "
-            "1 reads each with frames of its own. The loss is the same."
-        },
-    )
-    max_batch_tokens: int | None = field(
-        default=None,
-        metadata={
-            "help": "Tokens of a batch on one process, in place of a number of questions "
-            "(--per_device_train_batch_size)."
-        },
-    )
-    frame_features: Literal["live", "store"] = field(
-        default="live",
-        metadata={
-            "help": "store: keep on disk what a frozen vision tower makes of each clip, so that "
-            "it is decoded and encoded once. live: do so at every step."
-        },
-    )
-    feature_store: str | None = field(
-        default=None,
-        metadata={"help": "Folder of --frame_features store; 'features' beside the run when none."},
-    )
-    feature_store_max_gb: float = field(
-        default=0.0,
-        metadata={"help": "Most that it may hold; 0 is nine tenths of what is free at the start."},
-    )
-    feature_views: int = field(
-        default=4,
-        metadata={
-            "help": "Of a clip whose frames are jittered (--frame_sampler segments), how many "
-            "drawings are stored and used in turn."
-        },
-    )
-    data_seed: int = field(default=42, init=False)  # follows TrainingArguments
 
 
 @dataclass

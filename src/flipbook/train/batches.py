@@ -5,16 +5,20 @@ dataset, arguments -> PackedBatches -> loader: Batches, decoded by workers ahead
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 from torch.utils.data import DataLoader
 from transformers.trainer_utils import seed_worker
 
 from flipbook.data.batch import DataCollatorForSupervisedDataset
 from flipbook.data.dataset import LazySupervisedDataset
-from flipbook.data.packing import PackedBatches, make_units
+from flipbook.data.mixing import Mixture, mix
+from flipbook.data.packing import PackedBatches, Units, make_units
+from flipbook.data.table import ConversationTable
 from flipbook.errors import ArgumentError
 from flipbook.train.arguments import DataArguments, TrainingArguments
 
@@ -26,15 +30,17 @@ class BatchRules:
     Attributes:
         questions_per_pass: most questions about one clip behind one copy of its frames.
         max_batch_tokens: most tokens of a batch; None counts questions instead.
+        image_replay: share of still images in an epoch; None as the data have them.
     """
 
     questions_per_pass: int = 1
     max_batch_tokens: int | None = None
+    image_replay: float | None = None
 
     @classmethod
     def of(cls, data_args: DataArguments) -> BatchRules:
         """Return the rules that the arguments ask for."""
-        return cls(data_args.questions_per_pass, data_args.max_batch_tokens)
+        return cls(data_args.questions_per_pass, data_args.max_batch_tokens, data_args.image_replay)
 
     def check(self, dataset: LazySupervisedDataset) -> None:
         """Check that every conversation fits into a batch.
@@ -57,15 +63,19 @@ class BatchRules:
         batch_size: int,
         num_processes: int,
         seed: int | None,
+        num_epochs: int = 1,
     ) -> PackedBatches:
         """Return the batches of a dataset.
 
         Args:
             batch_size: questions of a batch, where tokens are not counted.
-            seed: of their order; None keeps that of the records.
+            seed: of their order and of what a mixture draws; None keeps that of the records, and
+                each is seen once.
+            num_epochs: see `PackedBatches`.
 
         Raises:
-            ArgumentError: a conversation is longer than a batch.
+            ArgumentError: a conversation is longer than a batch, or no share of still images can be
+                had.
         """
         table = dataset.table
         most = self.questions_per_pass
@@ -83,8 +93,47 @@ class BatchRules:
             max_tokens=self.max_batch_tokens,
             num_processes=num_processes,
             seed=seed,
+            mixture=None if seed is None else self._mixture(table, units, seed),
+            num_epochs=num_epochs,
             epoch_of=dataset.epoch,
         )
+
+    def pack_training(
+        self, dataset: LazySupervisedDataset, args: TrainingArguments, *, batch_size: int
+    ) -> PackedBatches:
+        """Return the batches that a dataset has in each epoch of a run, for all processes.
+
+        Raises:
+            ArgumentError: see `pack`.
+        """
+        pack = partial(
+            self.pack,
+            dataset,
+            batch_size=batch_size,
+            num_processes=args.world_size,
+            seed=args.order_seed,
+        )
+        batches = pack()
+        return batches if batches.is_alike else pack(num_epochs=num_epochs_of(batches, args))
+
+    def _mixture(self, table: ConversationTable, units: Units, seed: int) -> Mixture:
+        first = units.members[units.starts[:-1]]  # of a unit's conversations, which are alike
+        return mix(
+            source_of=table.source_of[first].astype(np.int64),
+            weights=tuple(source.weight for source in table.sources),
+            is_still=(table.num_videos[first] == 0) & (table.num_images[first] > 0),
+            num_conversations=units.num_conversations,
+            image_replay=self.image_replay,
+            seed=seed,
+        )
+
+
+def num_epochs_of(batches: PackedBatches, args: TrainingArguments) -> int:
+    """Return in how many epochs a run reads batches."""
+    if args.max_steps <= 0:
+        return max(1, math.ceil(args.num_train_epochs))
+    num_read = args.max_steps * args.gradient_accumulation_steps * batches.num_processes
+    return math.ceil(num_read / len(batches)) + 1
 
 
 def make_loader(
@@ -108,3 +157,21 @@ def make_loader(
             seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index
         ),
     )
+
+
+def sound(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return a batch as it is.
+
+    Raises:
+        MediaError, RecordError: one of its samples could not be made.
+    """
+    if "error" in inputs:
+        raise inputs["error"]
+    return inputs
+
+
+def with_one_label(inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return a filler with something to predict, so that every weight gets a gradient, of zero."""
+    labels = inputs["labels"].clone()
+    labels[0, -1] = inputs["input_ids"][0, -1]
+    return {**inputs, "labels": labels}

@@ -13,7 +13,12 @@ from flipbook.model.attention import choose_attention
 if TYPE_CHECKING:
     from flipbook.train.arguments import DataArguments, ModelArguments, TrainingArguments
 
-_LEAST = {"questions_per_pass": 1, "feature_views": 1, "feature_store_max_gb": 0}
+_LEAST = {
+    "questions_per_pass": 1,
+    "feature_views": 1,
+    "feature_store_max_gb": 0,
+    "proof_records": 0,
+}
 
 
 def check_together(
@@ -89,6 +94,11 @@ def _check_numbers(data: DataArguments) -> None:
     for name, least in _LEAST.items():
         if getattr(data, name) < least:
             raise ArgumentError(f"--{name} must be {least} or more, got {getattr(data, name)}")
+    if data.image_replay is not None and not 0 < data.image_replay < 1:
+        raise ArgumentError(
+            f"--image_replay is the share of still images, above 0 and below 1; got "
+            f"{data.image_replay}"
+        )
     if data.max_batch_tokens is not None and data.max_batch_tokens < 1:
         raise ArgumentError(f"--max_batch_tokens must be 1 or more, got {data.max_batch_tokens}")
 

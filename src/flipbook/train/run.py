@@ -81,12 +81,7 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     lora = lora_of(arguments.model)
     model = prepare_model(arguments, checkpoint, lora=lora)
     rules = BatchRules.of(data_args)
-    batches = rules.pack(
-        data["train_dataset"],
-        batch_size=args.train_batch_size,
-        num_processes=args.world_size,
-        seed=args.order_seed,
-    )
+    batches = rules.pack_training(data["train_dataset"], args, batch_size=args.train_batch_size)
     if data["eval_dataset"] is not None:
         rules.check(data["eval_dataset"])
     if num_optimizer_steps(batches, args) < 1:

@@ -23,6 +23,7 @@ from transformers.integrations.integration_utils import TensorBoardCallback
 from flipbook.data.batch import DataModule
 from flipbook.data.conversation import IGNORE_INDEX
 from flipbook.data.dataset import LazySupervisedDataset
+from flipbook.data.packing import PackedBatches
 from flipbook.data.store import FeatureStore
 from flipbook.errors import TrainingError
 from flipbook.model.adapters.trained_on import AdapterBase
@@ -37,7 +38,7 @@ from flipbook.model.loss import supervised_loss
 from flipbook.model.tuning import keep_at_rest, modules_at_rest, parameter_groups
 from flipbook.train.answers import count_right, spread
 from flipbook.train.arguments import TrainingArguments
-from flipbook.train.batches import BatchRules, make_loader
+from flipbook.train.batches import BatchRules, make_loader, sound, with_one_label
 from flipbook.train.progress import ProgressCallback
 
 VISION_PREFIXES = ("vision_tower", "multi_modal_projector")
@@ -120,7 +121,7 @@ class FlipbookTrainer(Trainer):
         with self.accelerator.autocast():
             result = supervised_loss(
                 model,
-                _with_one_label(inputs) if inputs["is_filler"] else inputs,
+                with_one_label(inputs) if inputs["is_filler"] else inputs,
                 features=self._features(model, inputs),
                 image_mean=self.checkpoint.image_mean,
                 image_std=self.checkpoint.image_std,
@@ -181,10 +182,10 @@ class FlipbookTrainer(Trainer):
         Raises:
             MediaError, RecordError: a sample of one of them could not be made.
         """
-        return super().get_batch_samples(map(_sound, epoch_iterator), num_batches, device)
+        return super().get_batch_samples(map(sound, epoch_iterator), num_batches, device)
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        prepared: dict[str, Any] = super()._prepare_inputs(_sound(inputs))
+        prepared: dict[str, Any] = super()._prepare_inputs(sound(inputs))
         return prepared
 
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
@@ -257,42 +258,25 @@ class FlipbookTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Return the loader of the training batches of this process."""
         dataset: Any = self.train_dataset
+        size = self._train_batch_size
         return self._loader(
-            dataset, batch_size=self._train_batch_size, seed=self.arguments.order_seed
+            dataset, self.rules.pack_training(dataset, self.arguments, batch_size=size)
         )
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader[Any]:
         """Return the loader of the validation batches of this process; its workers are kept."""
         if self._validation_loader is None:
             dataset: Any = self.eval_dataset if eval_dataset is None else eval_dataset
-            size = self.args.per_device_eval_batch_size
-            self._validation_loader = self._loader(dataset, batch_size=size, seed=None)
+            size, width = self.args.per_device_eval_batch_size, self.args.world_size
+            batches = self.rules.pack(dataset, batch_size=size, num_processes=width, seed=None)
+            self._validation_loader = self._loader(dataset, batches)
         return self._validation_loader
 
-    def _loader(
-        self, dataset: LazySupervisedDataset, *, batch_size: int, seed: int | None
-    ) -> DataLoader[Any]:
-        batches = self.rules.pack(
-            dataset, batch_size=batch_size, num_processes=self.args.world_size, seed=seed
-        )
+    def _loader(self, dataset: LazySupervisedDataset, batches: PackedBatches) -> DataLoader[Any]:
         collator: Any = self.data_collator
         loader = make_loader(dataset, batches, args=self.arguments, collator=collator)
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
-
-
-def _sound(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Return a batch; raise the error of a sample that could not be made."""
-    if "error" in inputs:
-        raise inputs["error"]
-    return inputs
-
-
-def _with_one_label(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Return a filler with something to predict, so that every weight gets a gradient, of zero."""
-    labels = inputs["labels"].clone()
-    labels[0, -1] = inputs["input_ids"][0, -1]
-    return {**inputs, "labels": labels}
 
 
 def _not_finite(what: str, step: int, record_ids: Sequence[str]) -> str:

@@ -22,7 +22,9 @@ from flipbook.video.view import View
 
 # Annotations are rounded, often to whole seconds, so a stretch may end this long after its clip.
 PAST_END_S = 1.0
-_ROUNDING = 1e-6  # of a frame, or of a second: instants that were written down in decimals
+# Containers of whole milliseconds (Matroska) and annotations in decimals round instants: one that is
+# nearer than this to the appearance of a frame means that frame.
+ROUNDING_S = 0.002
 
 
 class OutsideClipError(ValueError):
@@ -64,9 +66,9 @@ def stretch_of(ruler: Ruler, view: View) -> tuple[int, int] | None:
             f"the record shows {start_s:g} s to {end_s:g} s, and the clip ends at "
             f"{ruler.duration_s:.2f} s; mend start_s and end_s"
         )
-    start, end = start_s / ruler.unit_s, end_s / ruler.unit_s
-    first = int(np.searchsorted(ruler.starts, start + _ROUNDING, side="right")) - 1
-    last = int(np.searchsorted(ruler.starts, end - _ROUNDING, side="left")) - 1
+    start, end = (start_s + ROUNDING_S) / ruler.unit_s, (end_s - ROUNDING_S) / ruler.unit_s
+    first = int(np.searchsorted(ruler.starts, start, side="right")) - 1
+    last = int(np.searchsorted(ruler.starts, end, side="left")) - 1
     return max(first, 0), max(last, first, 0)
 
 
@@ -103,4 +105,4 @@ def _at_instants(ruler: Ruler, times_s: tuple[float, ...]) -> IndexArray:
             f"the record shows the frame at {times_s[-1]:g} s, and the clip ends at "
             f"{ruler.duration_s:.2f} s; mend times_s"
         )
-    return frames_on_display(ruler, np.asarray(times_s) / ruler.unit_s + _ROUNDING)
+    return frames_on_display(ruler, (np.asarray(times_s) + ROUNDING_S) / ruler.unit_s)

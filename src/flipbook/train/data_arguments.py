@@ -1,0 +1,155 @@
+"""What did the user ask for about data: what is read, and how does a file become frames?
+
+config.yaml and flags -> DataArguments
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass
+class DataArguments:
+    """Which records are read, and how a file becomes frames."""
+
+    data_path: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "What to train on: files of records, tables, class folders of clips, or a YAML "
+            "file of a mixture; docs/datasets.md has every format."
+        },
+    )
+    validation_data_path: str | None = field(
+        default=None, metadata={"help": "Records to evaluate on, while training and at its end."}
+    )
+    image_folder: str | None = field(
+        default=None,
+        metadata={"help": "Folder of the videos and images; the record file's own when none."},
+    )
+    format: str | None = field(
+        default=None,
+        metadata={"help": "Format of --data_path; told by its first rows when none."},
+    )
+    map: str | None = field(
+        default=None,
+        metadata={"help": "Columns of a table, for example video=path,question=q,answer=a."},
+    )
+    prompt: str | None = field(
+        default=None,
+        metadata={"help": "What is asked of every clip, where the format has no questions."},
+    )
+    frames_fps: float | None = field(
+        default=None,
+        metadata={"help": "Pictures a second, where clips are folders of pictures."},
+    )
+    split_fractions: list[float] = field(
+        default_factory=lambda: [0.8, 0.1, 0.1],
+        metadata={
+            "help": "Shares of train, validation and test, where a folder or table is given "
+            "without --validation_data_path."
+        },
+    )
+    image_replay: float | None = field(
+        default=None,
+        metadata={
+            "help": "Share of still images in every epoch, for example 0.2, which keeps the skill "
+            "on pictures; as the data have them when none."
+        },
+    )
+    proof_records: int = field(
+        default=32,
+        metadata={
+            "help": "Records whose tokens, labels and features are proven right before the first "
+            "step; 0 for none."
+        },
+    )
+    check_media: bool = field(
+        default=False,
+        metadata={
+            "help": "Decode every clip before the first step, as `flipbook data check` does; "
+            "always done for a folder or table that is converted on the way."
+        },
+    )
+    num_video_frames: int = field(
+        default=8, metadata={"help": "Frames taken from each video, first and last included."}
+    )
+    frame_sampler: str = field(
+        default="uniform",
+        metadata={
+            "help": "uniform: evenly over the clip. segments: one in each equal segment, jittered "
+            "in training. fps: --frames_per_s frames a second."
+        },
+    )
+    frames_per_s: float = field(default=1.0, metadata={"help": "For the sampler fps."})
+    min_frames: int = field(default=4, metadata={"help": "Floor of the sampler fps."})
+    max_frames: int = field(default=64, metadata={"help": "Ceiling of the sampler fps."})
+    frame_snap: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of the spacing by which an instant may move to a frame that is cheaper "
+            "to decode, for example 0.25; 0 is exact."
+        },
+    )
+    frame_size: int | None = field(
+        default=None,
+        metadata={
+            "help": "Side of a frame in px, a multiple of 64; a frame is (side / 64)^2 tokens. "
+            "The checkpoint's own when none."
+        },
+    )
+    image_aspect_ratio: str | None = field(
+        default=None,
+        metadata={
+            "help": "pad (default), crop or stretch to a square. A model that flipbook tuned "
+            "keeps its own."
+        },
+    )
+    system_prompt: str | None = field(
+        default=None, metadata={"help": "Replaces the chat template's own system prompt."}
+    )
+    model_max_length: int | None = field(
+        default=None,
+        metadata={"help": "Longest conversation in tokens; the language model's limit when none."},
+    )
+    max_bad_fraction: float = field(
+        default=0.0,
+        metadata={"help": "Share of records that may be rejected before the run is refused."},
+    )
+    questions_per_pass: int = field(
+        default=8,
+        metadata={
+            "help": "Most questions about one clip that are read behind one copy of its frames; "
+            "1 reads each with frames of its own. The loss is the same."
+        },
+    )
+    max_batch_tokens: int | None = field(
+        default=None,
+        metadata={
+            "help": "Tokens of a batch on one process, in place of a number of questions "
+            "(--per_device_train_batch_size)."
+        },
+    )
+    frame_features: Literal["live", "store"] = field(
+        default="live",
+        metadata={
+            "help": "store: keep on disk what a frozen vision tower makes of each clip, so that "
+            "it is decoded and encoded once. live: do so at every step."
+        },
+    )
+    feature_store: str | None = field(
+        default=None,
+        metadata={"help": "Folder of --frame_features store; 'features' beside the run when none."},
+    )
+    feature_store_max_gb: float = field(
+        default=0.0,
+        metadata={"help": "Most that it may hold; 0 is nine tenths of what is free at the start."},
+    )
+    feature_views: int = field(
+        default=4,
+        metadata={
+            "help": "Of a clip whose frames are jittered (--frame_sampler segments), how many "
+            "drawings are stored and used in turn."
+        },
+    )
+    data_seed: int = field(default=42, init=False)  # follows TrainingArguments
