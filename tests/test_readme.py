@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from flipbook.cli import COMMANDS
+from flipbook.cli import COMMANDS, OF_DATACLASSES
 from flipbook.data.generated.write import write_clip
 from flipbook.data.records import read_records
 from flipbook.train.parsing import make_parser
@@ -24,11 +24,18 @@ def _blocks(language: str) -> list[str]:
 
 
 def _flags_of(command: str) -> set[str]:
-    if command in ("train", "encode"):
+    if command in OF_DATACLASSES:
         return set(make_parser()._option_string_actions)
     parser = argparse.ArgumentParser()
     importlib.import_module(f"flipbook.apps.{command}").add_arguments(parser)
-    return set(parser._option_string_actions)
+    return _flags_in(parser)
+
+
+def _flags_in(parser: argparse.ArgumentParser) -> set[str]:
+    """Return the flags of a parser and of the commands inside it."""
+    inner = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    found = [_flags_in(one) for action in inner for one in action.choices.values()]
+    return set(parser._option_string_actions).union(*found)
 
 
 def test_every_flag_exists() -> None:

@@ -22,6 +22,9 @@ from collections.abc import Sequence
 from flipbook.errors import ArgumentError, FlipbookError, did_you_mean
 
 COMMANDS = {
+    "data": "convert, check, split, count and look at a data set",
+    "explain": "show every token of a record, and prove that what is learned of it is right",
+    "plan": "tell what a run will need before any weight is read",
     "train": "fine-tune a FastVLM on videos and images",
     "encode": "store what a frozen vision tower sees of each clip, ahead of training",
     "evaluate": "score a model on records, with controls",
@@ -30,6 +33,7 @@ COMMANDS = {
     "info": "tell what a model folder holds, without loading it",
     "quickstart": "make clips, tune the embedded model on them, and score it",
 }
+OF_DATACLASSES = ("plan", "train", "encode")  # whose flags are the fields of the arguments
 
 
 class _Parser(argparse.ArgumentParser):
@@ -73,7 +77,7 @@ def _dispatch(words: list[str]) -> None:
         )
     module = importlib.import_module(f"flipbook.apps.{name}")
     _hide_bars_of_libraries()
-    if name in ("train", "encode"):  # their parser is made from the argument dataclasses
+    if name in OF_DATACLASSES:
         module.run(words)
         return
     parser = _Parser(prog=f"flipbook {name}", description=COMMANDS[name], allow_abbrev=False)

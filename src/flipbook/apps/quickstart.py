@@ -16,6 +16,7 @@ from rich.console import Console
 from flipbook.apps.train import claim, print_places
 from flipbook.data.generated.write import GeneratedData, write_generated_data
 from flipbook.data.records import read_records
+from flipbook.data.sources import Source
 from flipbook.errors import ArgumentError
 from flipbook.train.parsing import parse_arguments
 from flipbook.train.run import train
@@ -73,7 +74,9 @@ def run(args: argparse.Namespace) -> None:
     data = write_generated_data(folder / "data", clips_per_task=args.clips_per_task, seed=args.seed)
     arguments = parse_arguments(_flags(args, data))
     result = train(arguments, console=console)
-    claim(arguments, result, [str(data.test), str(data.images)], console=console)
+    claim(
+        arguments, result, [Source(str(data.test)), Source(str(data.images))], console=console
+    )
     print_places(result, console=console)
     (first, *_) = read_records(data.test).records
     console.print(

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from flipbook.data.manifests import read_usable
+from flipbook.data.sources import Source
 from flipbook.evaluate.report import print_report
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
 from flipbook.train.arguments import Arguments
@@ -32,18 +33,17 @@ def run(words: Sequence[str]) -> None:
     result = train(arguments, console=console)
     if not result.is_main_process:
         return
-    path = arguments.data.validation_data_path
-    if path is not None and arguments.training.report_num_questions > 0:
-        claim(arguments, result, [path], console=console)
+    if result.claimed and arguments.training.report_num_questions > 0:
+        claim(arguments, result, result.claimed, console=console)
     print_places(result, console=console)
 
 
 def claim(
-    arguments: Arguments, result: RunResult, data_paths: Sequence[str], *, console: Console
+    arguments: Arguments, result: RunResult, sources: Sequence[Source], *, console: Console
 ) -> None:
     """Score the start model, the tuned model and its controls, and print the table."""
     found = read_usable(
-        data_paths,
+        sources,
         image_folder=arguments.data.image_folder,
         max_bad_fraction=arguments.data.max_bad_fraction,
     )
@@ -60,7 +60,7 @@ def claim(
             max_questions=arguments.training.report_num_questions,
             show_progress=console.is_terminal,
         ),
-        data_files=data_paths,
+        data_files=[source.path for source in sources],
         provenance={
             "seed": arguments.training.seed,
             "left_out": [str(error) for error in found.rejected],

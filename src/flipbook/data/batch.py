@@ -18,6 +18,7 @@ from torch import Tensor
 from flipbook.data.dataset import DataSettings, LazySupervisedDataset
 from flipbook.data.joining import positions
 from flipbook.data.sample import Sample, Visual
+from flipbook.data.sources import Source
 from flipbook.errors import FlipbookError
 
 
@@ -112,19 +113,29 @@ class DataModule(TypedDict):
     data_collator: DataCollatorForSupervisedDataset
 
 
-def make_supervised_data_module(tokenizer: Any, data_args: DataModuleSettings) -> DataModule:
-    """Return training data, validation data (None without a path) and the collator.
+def make_supervised_data_module(
+    tokenizer: Any,
+    data_args: DataModuleSettings,
+    *,
+    train: Sequence[Source] | None = None,
+    validation: Sequence[Source] | None = None,
+) -> DataModule:
+    """Return training data, validation data (None without any) and the collator.
+
+    Args:
+        train, validation: the data sets, in place of the paths that `data_args` names.
 
     Raises:
         DataError: see `LazySupervisedDataset`.
     """
+    named: Any = data_args.validation_data_path if validation is None else validation
     eval_dataset = None
-    if data_args.validation_data_path:
-        eval_dataset = LazySupervisedDataset(
-            data_args.validation_data_path, tokenizer, data_args, training=False
-        )
+    if named:
+        eval_dataset = LazySupervisedDataset(named, tokenizer, data_args, training=False)
     return {
-        "train_dataset": LazySupervisedDataset(data_args.data_path, tokenizer, data_args),
+        "train_dataset": LazySupervisedDataset(
+            data_args.data_path if train is None else train, tokenizer, data_args
+        ),
         "eval_dataset": eval_dataset,
         "data_collator": DataCollatorForSupervisedDataset(),
     }

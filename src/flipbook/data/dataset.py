@@ -23,6 +23,7 @@ from flipbook.data.manifests import refuse_bad_records
 from flipbook.data.media import Draw, MediaVisuals, media_of, read_media, read_visuals
 from flipbook.data.packing import filler_of
 from flipbook.data.sample import Question, Sample
+from flipbook.data.sources import Source
 from flipbook.data.store import FeatureStore
 from flipbook.data.table import open_table
 from flipbook.data.turns import Media
@@ -67,7 +68,7 @@ class LazySupervisedDataset(Dataset[Sample]):
     """The conversations of one or more manifests; indexing decodes and encodes one.
 
     Args:
-        data_path: a JSON or JSONL file of records, or several.
+        data_path: a JSON or JSONL file of records, or several; or `Source`s.
         tokenizer: of the checkpoint, with its `<image>` token and chat template.
         data_args: see `DataSettings`.
         training: whether samplers may jitter; false for validation.
@@ -89,7 +90,7 @@ class LazySupervisedDataset(Dataset[Sample]):
 
     def __init__(
         self,
-        data_path: str | Sequence[str],
+        data_path: str | Source | Sequence[str | Source],
         tokenizer: Any,
         data_args: DataSettings,
         *,
@@ -114,7 +115,7 @@ class LazySupervisedDataset(Dataset[Sample]):
             self.check.rejected,
             num_records=self.check.num_records,
             max_bad_fraction=data_args.max_bad_fraction,
-            paths=data_path,
+            paths=[source.path for source in self.table.sources],
         )
 
     def __len__(self) -> int:

@@ -31,6 +31,7 @@ _SPLIT_NAMES = {
     "training": "train",
     "validation": "validation",
     "valid": "validation",
+    "validate": "validation",
     "val": "validation",
     "dev": "validation",
     "eval": "validation",

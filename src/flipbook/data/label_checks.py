@@ -115,10 +115,10 @@ def prompts_are_those_of_inference(case: Case) -> Finding:
         if fault:
             return Finding(fault=f"turn {answer.expected.turn}: {fault}")
     fault = _text_difference(case, case.expected.whole, end=len(case.ids))
-    lengths = ", ".join(str(len(prompt)) for prompt in case.prompts)
     return Finding(
         fault=f"after the last answer: {fault}" if fault else "",
-        counted=f"{_times(len(case.prompts), 'prompt')} of {lengths} tokens",
+        counted=f"{_times(len(case.prompts), 'prompt')}, the last of "
+        f"{len(case.prompts[-1])} tokens",
     )
 
 

@@ -8,30 +8,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flipbook.data.records import Record, Records, read_records
+from flipbook.data.sources import Source, sources_of
 from flipbook.errors import DataError, RecordError
 
 NUM_REASONS_SHOWN = 5
 
 
-def read_manifests(paths: str | Sequence[str], *, image_folder: str | None) -> Records:
-    """Return the records of one file or several, in order.
+def read_manifests(
+    paths: str | Source | Sequence[str | Source], *, image_folder: str | None
+) -> Records:
+    """Return the records of one file or several, or of data sets, in order.
 
     Raises:
         ManifestError: a file cannot be read at all.
+        ArgumentError: a YAML file is no mixture.
     """
     records: list[Record] = []
     rejected: list[RecordError] = []
-    for path in [paths] if isinstance(paths, str) else paths:
-        found = read_records(path, image_folder=image_folder)
+    for source in sources_of(paths, image_folder=image_folder):
+        found = read_records(source.path, image_folder=source.image_folder, view=source.view)
         records += found.records
         rejected += found.rejected
     return Records(tuple(records), tuple(rejected))
 
 
 def read_usable(
-    paths: str | Sequence[str], *, image_folder: str | None, max_bad_fraction: float
+    paths: str | Source | Sequence[str | Source], *, image_folder: str | None, max_bad_fraction: float
 ) -> Records:
-    """Return the records of one file or several, where enough of them can be used.
+    """Return the records of files or data sets, where enough of them can be used.
 
     Raises:
         ManifestError: a file cannot be read at all.
@@ -42,7 +46,7 @@ def read_usable(
         found.rejected,
         num_records=len(found.records) + len(found.rejected),
         max_bad_fraction=max_bad_fraction,
-        paths=paths,
+        paths=[source.path for source in sources_of(paths, image_folder=image_folder)],
     )
     return found
 

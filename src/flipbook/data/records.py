@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from flipbook.data.extras import Extras, is_whole_text, read_extras
+from flipbook.data.extras import Extras, read_extras
 from flipbook.data.json_text import BadRow
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.readers import READERS, keys_error, read_row, reader_of
@@ -198,10 +198,8 @@ def _id_of(row: Any, name: str) -> str:
     row_id = row.get("id")
     if row_id is None or row_id == "":
         return name
-    if (
-        isinstance(row_id, bool)
-        or not isinstance(row_id, str | int)
-        or not is_whole_text(str(row_id))
-    ):
+    if isinstance(row_id, bool) or not isinstance(row_id, str | int):
         raise RecordError(name, f"'id' is {row_id!r}; it must be text or a whole number")
+    if not str(row_id).isprintable():  # a line break, or half of a character
+        raise RecordError(name, f"'id' is {row_id!r}; it must be text that can be printed")
     return str(row_id)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,16 @@ class Source:
                 f"{self.path}: weight is {self.weight!r}; it says how often each record is seen in "
                 "an epoch, so give a number above 0"
             )
+
+    def filled_from(self, told: Source) -> Source:
+        """Return this data set with what it leaves open taken from what was told of all."""
+        return replace(
+            self,
+            view=self.view.filled_from(told.view),
+            format_name=self.format_name or told.format_name,
+            columns=self.columns or told.columns,
+            prompt=told.prompt if self.prompt is None else self.prompt,
+        )
 
 
 def sources_of(

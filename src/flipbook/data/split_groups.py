@@ -50,7 +50,7 @@ class Placement:
 
     Attributes:
         splits: int64 (G,), the number of the split of each group.
-        too_large: groups that hold more records than the share of a split.
+        too_large: groups of several records that are more than the share of a split.
         moved: groups taken from a larger split because another one was left empty.
     """
 
@@ -127,7 +127,7 @@ def place_groups(
         if splits[group] >= 0:
             continue
         fitting = [split for split in asked if ledger.has_share(split, int(sizes[group]))]
-        if len(fitting) < len(asked):
+        if len(fitting) < len(asked) and sizes[group] > 1:
             too_large.append(group)
         only = [TRAIN if TRAIN in asked else max(asked, key=lambda split: fractions[split])]
         splits[group] = ledger.best(contents[group], fitting or only)
@@ -185,7 +185,7 @@ def _contents(
 
 def _drawn(keys: KeyArray, seed: int) -> KeyArray:
     """Return a number for each group that depends on the seed and on its key alone."""
-    words: Iterator[int] = (xxh3_64_intdigest(f"{seed} {key}") for key in keys.tolist())
+    words: Iterator[int] = (xxh3_64_intdigest(f"{seed} {key}".encode()) for key in keys.tolist())
     return np.fromiter(words, dtype=np.uint64, count=len(keys))
 
 
@@ -206,9 +206,9 @@ def _fill_empty(
         spare = [group for group in order if kept[group] < 0 and counts[splits[group]] > 1]
         if not spare:
             raise ArgumentError(
-                f"there are {_counted(len(splits))}, too few to fill {', '.join(names[s] for s in asked)}: records "
-                "that share a clip or a group stay together. Give a split the fraction 0 to leave "
-                "it out."
+                f"there are {_counted(len(splits))}, too few to fill "
+                f"{', '.join(names[number] for number in asked)}: records that share a clip or a "
+                "group stay together. Give a split the fraction 0 to leave it out."
             )
         fullest = max((int(splits[group]) for group in spare), key=lambda split: counts[split])
         taken = [group for group in spare if splits[group] == fullest][-1]

@@ -10,16 +10,21 @@ copies of weights in the precision of the run.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import psutil
 import torch
 from torch import Tensor, nn
 
+from flipbook.model.attention import IMPLEMENTATIONS, row_arguments
+from flipbook.model.fastvlm import plain_model
+
 PROBE_TOKENS = (64, 128)
 USABLE_SHARE = 0.85  # of what is free: allocators and kernels need the rest
-BYTES_PER_TRAINED_WEIGHT = 12  # float32 gradient and two float32 moments of AdamW
+GRADIENT_BYTES = 4  # of a weight that trains, in float32
+MOMENT_BYTES = 8  # two moments of AdamW in float32
+BYTES_PER_TRAINED_WEIGHT = GRADIENT_BYTES + MOMENT_BYTES
 
 
 @dataclass(frozen=True)
@@ -64,15 +69,26 @@ def plan_memory(
         autocast_dtype: in which the run multiplies; None for the weights' own.
     """
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    first, second = (_kept_bytes(model, number, autocast_dtype) for number in PROBE_TOKENS)
-    per_token = (second - first) / (PROBE_TOKENS[1] - PROBE_TOKENS[0])
+    start_bytes, token_bytes = kept_of_tokens(model, autocast_dtype=autocast_dtype)
     device = next(model.parameters()).device
     return MemoryPlan(
         optimizer_bytes=trained * BYTES_PER_TRAINED_WEIGHT,
-        activation_bytes=int(first + per_token * (longest_tokens - PROBE_TOKENS[0])),
+        activation_bytes=int(start_bytes + token_bytes * longest_tokens),
         available_bytes=available_bytes(device),
         longest_tokens=longest_tokens,
     )
+
+
+def kept_of_tokens(
+    model: nn.Module, *, autocast_dtype: torch.dtype | None = None
+) -> tuple[float, float]:
+    """Return the bytes that a language model keeps of any row, and of each token in it."""
+    first, second = (
+        kept_bytes(model, row_of_tokens(model, number), autocast_dtype=autocast_dtype)
+        for number in PROBE_TOKENS
+    )
+    per_token = (second - first) / (PROBE_TOKENS[1] - PROBE_TOKENS[0])
+    return first - per_token * PROBE_TOKENS[0], per_token
 
 
 def available_bytes(device: torch.device) -> int:
@@ -83,27 +99,27 @@ def available_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available) // num_sharing
 
 
-def _kept_bytes(model: nn.Module, num_tokens: int, autocast_dtype: torch.dtype | None) -> int:
-    """Return what the language model's layers keep of a short row, weights left out.
+def kept_bytes(
+    model: nn.Module, compute: Callable[[], object], *, autocast_dtype: torch.dtype | None = None
+) -> int:
+    """Return how many bytes a computation keeps for the backward pass, without the model's weights.
 
-    The random numbers of the run stay as they are.
+    Tensors may be without numbers (torch's fake ones): only their sizes count. The random numbers
+    of the run stay as they are.
+
+    Args:
+        compute: returns what the backward pass would begin with.
     """
-    inner: Any = model
-    inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
-    language_model = inner.model.language_model
-    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    kept: dict[int, int] = {}
+    weight = next(model.parameters())
+    weights = {_storage_number(parameter) for parameter in model.parameters()}
+    kept: dict[int, Tensor] = {}
 
     def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
+        number = _storage_number(tensor)
+        if number not in weights:
+            kept[number] = tensor
         return tensor
 
-    weight = language_model.embed_tokens.weight
-    embeddings = torch.zeros(
-        1, num_tokens, weight.shape[1], device=weight.device, dtype=weight.dtype
-    ).requires_grad_()
     with (
         torch.random.fork_rng([weight.device] if weight.is_cuda else []),  # dropout draws from it
         torch.enable_grad(),
@@ -112,10 +128,35 @@ def _kept_bytes(model: nn.Module, num_tokens: int, autocast_dtype: torch.dtype |
             weight.device.type, dtype=autocast_dtype, enabled=autocast_dtype is not None
         ),
     ):
-        output = language_model(inputs_embeds=embeddings, use_cache=False).last_hidden_state
-    total = sum(kept.values())
-    del output
+        result = compute()
+    total = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    del result
     return total
+
+
+def row_of_tokens(model: nn.Module, num_tokens: int) -> Callable[[], Tensor]:
+    """Return what computes a row of so many tokens in the language model's layers."""
+    language_model = plain_model(model).model.language_model
+    weight = language_model.embed_tokens.weight
+    # Told of the row as in training, the attention makes no mask of all pairs.
+    knows_rows = language_model.config._attn_implementation == IMPLEMENTATIONS["sdpa"]
+    told = row_arguments(model, [(num_tokens,)], device=weight.device) if knows_rows else {}
+
+    def compute() -> Tensor:
+        embeddings = torch.zeros(
+            1, num_tokens, weight.shape[1], device=weight.device, dtype=weight.dtype
+        ).requires_grad_()
+        output = language_model(inputs_embeds=embeddings, use_cache=False, **told)
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
+    return compute
+
+
+def _storage_number(tensor: Tensor) -> int:
+    """Return what is equal for views of the same memory, also where there is none behind it."""
+    number: int = tensor.untyped_storage()._cdata
+    return number
 
 
 def _gb(num_bytes: int) -> str:

@@ -16,6 +16,7 @@ from torch import nn
 
 from flipbook.data.batch import DataModule
 from flipbook.data.records import count_records
+from flipbook.data.sources import Source
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.folders import plain_name
 from flipbook.model.provenance import Provenance
@@ -42,9 +43,12 @@ def describe_run(
         lora: the adapters, where the language model learns through some.
     """
     sizes = {size.part: size.num_trainable for size in part_sizes(model) if size.num_trainable}
-    validation = arguments.data.validation_data_path
-    files = [_describe_file(path, split="train") for path in arguments.data.data_path]
-    files += [_describe_file(validation, split="validation")] if validation else []
+    validation = data["eval_dataset"]
+    sources = {"train": data["train_dataset"].table.sources}
+    sources["validation"] = () if validation is None else validation.table.sources
+    files = [
+        _describe_file(source, split=split) for split, found in sources.items() for source in found
+    ]
     check = data["train_dataset"].check
     found = {
         "num_train_records": check.num_records - len(check.rejected),
@@ -78,12 +82,14 @@ def after_training(provenance: Provenance, state: Any, args: TrainingArguments) 
     return dataclasses.replace(provenance, recipe=done | recipe)
 
 
-def _describe_file(path: str, *, split: str) -> dict[str, Any]:
+def _describe_file(source: Source, *, split: str) -> dict[str, Any]:
+    weight = {} if source.weight == 1 else {"weight": source.weight}
     return {
-        "file": Path(path).name,
-        "sha256": file_sha256(path),
-        "num_records": count_records(path),
+        "file": Path(source.path).name,
+        "sha256": file_sha256(source.path),
+        "num_records": count_records(source.path),
         "split": split,
+        **weight,
     }
 
 

@@ -1,26 +1,107 @@
 """What will this run do, and does it fit?
 
-data check, model, arguments -> the lines that are printed before the first step
+    model or its shape, data, batches, arguments -> Plan: facts, choices, what is best
+
+`flipbook plan` makes it before a weight is read, `flipbook train` before the first step; of a model
+only names and shapes of its weights count. `plan_text.py` tells how it reads.
 """
 
 from __future__ import annotations
 
 import math
+import sys
+from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 from flipbook.data.batch import DataModule
 from flipbook.data.dataset import LazySupervisedDataset
-from flipbook.data.manifests import list_reasons
 from flipbook.data.packing import PackedBatches
 from flipbook.model.fastvlm import plain_model, tower_is_at_rest
 from flipbook.model.tuning import part_sizes
 from flipbook.train.arguments import Arguments, TrainingArguments
+from flipbook.train.batches import BatchRules
+from flipbook.train.choices import (
+    Budget,
+    Grid,
+    Weigher,
+    best_of,
+    footprints_of,
+    tuning_name,
+    weigh_all,
+)
 from flipbook.train.features import store_folder
+from flipbook.train.forecast import load_memory_model
+from flipbook.train.lengths import Layout, SampleLengths, layouts_of, too_long
+from flipbook.train.memory import available_bytes
+from flipbook.train.plan_facts import Features, Passes, Plan, Spread, Wanted
+from flipbook.train.plan_text import show_plan
 from flipbook.video.sampling import DRAWING_SAMPLERS
+
+NUM_BINS = 10
+CHECKPOINTING_FLAGS = {"activation_checkpointing", "gradient_checkpointing"}
+
+
+def make_plan(
+    *,
+    model: nn.Module,
+    data: DataModule,
+    batches: PackedBatches,
+    arguments: Arguments,
+    wanted: Wanted | None = None,
+) -> Plan:
+    """Return the plan of a run.
+
+    Args:
+        model: with its trainable weights chosen; it may be on the meta device.
+        batches: of the training data.
+    """
+    wanted = wanted or Wanted()
+    dataset = data["train_dataset"]
+    lengths = SampleLengths.of(dataset)
+    device_type = wanted.device_type or arguments.training.device.type
+    limits = (wanted.max_length, dataset.max_length, arguments.data.max_batch_tokens)
+    budget = Budget(
+        memory_bytes=wanted.memory_bytes or available_bytes(arguments.training.device),
+        max_length=min((limit for limit in limits if limit is not None), default=sys.maxsize),
+        batch_tokens=wanted.batch_tokens,
+    )
+    check = dataset.check
+    weigher = Weigher(
+        memory=load_memory_model(),
+        lengths=lengths,
+        layouts=_layouts(batches, lengths, arguments, wanted),
+        budget=budget,
+        targets_each=check.total_supervised_tokens / check.num_conversations,
+        device_type=device_type,
+        num_processes=batches.num_processes,
+        max_batch_tokens=arguments.data.max_batch_tokens,
+        recomputes=_decided(arguments),
+    )
+    footprints = footprints_of(plain_model(model).config, arguments)
+    choices = weigh_all(weigher, footprints, _grid(wanted, weigher))
+    tuning = tuning_name(arguments.model.lora_r)
+    own = weigher.weigh(
+        footprints[tuning],
+        lengths.measured,
+        tuning=tuning,
+        batch_size=next(iter(weigher.layouts)),
+    )
+    return Plan(
+        parts=part_sizes(model),
+        samples=_spread(dataset, lengths),
+        too_long=too_long(dataset, lengths, max_length=budget.max_length),
+        passes=_passes(batches, arguments.training),
+        features=_features(lengths, dataset, model, arguments) if tower_is_at_rest(model) else None,
+        device_type=device_type,
+        budget=budget,
+        own=own,
+        choices=tuple(choices),
+        best=best_of(choices, budget),
+        memory_model=weigher.memory.told(device_type),
+    )
 
 
 def print_plan(
@@ -30,17 +111,11 @@ def print_plan(
     data: DataModule,
     batches: PackedBatches,
     arguments: Arguments,
-) -> None:
-    """Show what trains, on what, how long, and the token budget of a clip."""
-    console.print(_parts_table(model))
-    dataset = data["train_dataset"]
-    console.print(_budget_line(dataset))
-    _print_data(console, "training", dataset)
-    if data["eval_dataset"] is not None:
-        _print_data(console, "validation", data["eval_dataset"])
-    console.print(_batches_line(batches, arguments.training))
-    if tower_is_at_rest(model):
-        console.print(_features_line(dataset, model, arguments), markup=False)
+) -> Plan:
+    """Show the plan of a run, with choices at its own frames and side; return it."""
+    plan = make_plan(model=model, data=data, batches=batches, arguments=arguments)
+    show_plan(console, plan, data)
+    return plan
 
 
 def num_optimizer_steps(batches: PackedBatches, args: TrainingArguments) -> int:
@@ -55,69 +130,93 @@ def num_optimizer_steps(batches: PackedBatches, args: TrainingArguments) -> int:
     return num_steps
 
 
-def _parts_table(model: nn.Module) -> Table:
-    table = Table(title="What trains", title_justify="left")
-    for heading in ("part", "weights", "trained", "precision"):
-        table.add_column(heading, justify="left" if heading in ("part", "precision") else "right")
-    for size in part_sizes(model):
-        trained = f"{size.num_trainable:,}" if size.num_trainable else "frozen"
-        table.add_row(size.part, f"{size.num_weights:,}", trained, ", ".join(size.dtypes))
-    return table
+def _layouts(
+    batches: PackedBatches, lengths: SampleLengths, arguments: Arguments, wanted: Wanted
+) -> dict[int | None, Layout]:
+    """Return how batches of each size are packed, those of the run first.
+
+    Where they are filled by tokens, there are those alone.
+    """
+    words, args = arguments.data, arguments.training
+    if words.max_batch_tokens is not None:
+        return {None: Layout(batches)}
+    own = int(args.train_batch_size)
+    others = layouts_of(
+        lengths,
+        BatchRules.of(words),
+        [size for size in wanted.batch_sizes if size != own],
+        num_processes=batches.num_processes,
+        seed=args.order_seed,
+    )
+    return {own: Layout(batches), **others}
 
 
-def _budget_line(dataset: LazySupervisedDataset) -> str:
-    settings, check = dataset.settings, dataset.check
-    frames = f"{settings.num_frames} frame{'s' if settings.num_frames > 1 else ''}"
-    if settings.sampler == "fps":
-        frames = f"{settings.min_frames} to {settings.max_frames} frames"
-    per_frame = settings.tokens_per_frame
-    return (
-        f"A clip: {frames} ({settings.sampler}) of {settings.frame_size} px, {per_frame} tokens "
-        f"each. Longest conversation: {check.longest_tokens} tokens (record {check.longest_id}); "
-        f"the limit is {dataset.max_length}."
+def _grid(wanted: Wanted, weigher: Weigher) -> Grid:
+    """Return what is asked for and what the run does, from small to large."""
+    measured = weigher.lengths.measured
+    return Grid(
+        num_frames=tuple(sorted({*wanted.num_frames, measured.num_frames})),
+        sides_px=tuple(sorted({*wanted.sides_px, measured.side_px})),
+        batch_sizes=tuple(sorted(weigher.layouts, key=lambda size: size or 0)),
     )
 
 
-def _print_data(console: Console, name: str, dataset: LazySupervisedDataset) -> None:
-    check = dataset.check
-    console.print(
-        f"{name}: {check.num_conversations:,} conversations, {check.total_tokens:,} tokens, of "
-        f"which {check.total_supervised_tokens:,} are learned."
-    )
-    if check.num_mismatched:
-        console.print(
-            f"  {check.num_mismatched:,} conversations would be encoded a few tokens differently "
-            "as one text; accepted."
-        )
-    if check.rejected:
-        left_out = f"  {len(check.rejected):,} records are left out (--max_bad_fraction):"
-        console.print(left_out + list_reasons(check.rejected), markup=False)
+def _decided(arguments: Arguments) -> bool | None:
+    """Return whether activations are computed twice, where the user has said so."""
+    if CHECKPOINTING_FLAGS & arguments.explicit:
+        return bool(arguments.training.activation_checkpointing)
+    return None
 
 
-def _batches_line(batches: PackedBatches, args: TrainingArguments) -> str:
-    units = batches.units
-    alone = int(units.num_alone.sum())
-    together = int(units.num_tokens.sum())
-    saved = f", {1 - together / alone:.0%} fewer than each alone" if together < alone else ""
-    return (
-        f"{len(units.members):,} questions in {len(units):,} passes of {together:,} tokens{saved}. "
-        f"{num_optimizer_steps(batches, args):,} steps, {len(batches):,} batches an epoch, "
-        f"{batches.filling:.0%} full, on {args.world_size} process(es)."
+def _spread(dataset: LazySupervisedDataset, lengths: SampleLengths) -> Spread:
+    tokens = lengths.num_tokens(lengths.measured)
+    low, high = int(tokens.min()), int(tokens.max())
+    width = max(1, math.ceil((high - low + 1) / NUM_BINS))
+    edges = np.arange(low, high + width + 1, width)
+    counts, _ = np.histogram(tokens, bins=edges)
+    bins = [(int(edge), int(edge) + width - 1) for edge in edges[:-1]]
+    longest = int(tokens.argmax())
+    return Spread(
+        num_samples=len(tokens),
+        min=low,
+        median=int(np.median(tokens)),
+        percentile_95=int(np.percentile(tokens, 95)),
+        max=high,
+        longest_id=dataset.table[longest].record_id,
+        bins=tuple((*ends, int(count)) for ends, count in zip(bins, counts, strict=True)),
     )
 
 
-def _features_line(dataset: LazySupervisedDataset, model: nn.Module, arguments: Arguments) -> str:
+def _passes(batches: PackedBatches, args: TrainingArguments) -> Passes:
+    """Return what the first epoch reads."""
+    units, seen = batches.units, batches.units_of(0)
+    return Passes(
+        num_questions=int(units.num_conversations[seen].sum()),
+        num_passes=len(seen),
+        num_tokens=int(units.num_tokens[seen].sum()),
+        num_tokens_alone=int(units.num_alone[seen].sum()),
+        num_batches=len(batches),
+        num_steps=num_optimizer_steps(batches, args),
+        filling=batches.filling,
+        num_processes=batches.num_processes,
+    )
+
+
+def _features(
+    lengths: SampleLengths, dataset: LazySupervisedDataset, model: nn.Module, arguments: Arguments
+) -> Features:
+    """Return what the store holds, or would hold, of the training clips."""
     settings, table = dataset.settings, dataset.table
-    tower = plain_model(model).model.vision_tower
-    num_clips = len(np.unique(table.clips[table.head_tokens > 0]))
+    tower: Any = plain_model(model).model.vision_tower
+    has_head = np.flatnonzero(table.head_tokens > 0)
+    _, firsts = np.unique(table.clips[has_head], return_index=True)
+    num_frames = int(lengths.num_frames(lengths.measured)[has_head[firsts]].sum())
     num_views = arguments.data.feature_views if settings.sampler in DRAWING_SAMPLERS else 1
-    num_frames = settings.max_frames if settings.sampler == "fps" else settings.num_frames
-    num_numbers = num_frames * settings.tokens_per_frame * tower.config.hidden_size
-    size = num_clips * num_views * num_numbers * next(tower.parameters()).itemsize / 1e9
-    clips = f"{num_clips:,} training clips" + (f" in {num_views} views" if num_views > 1 else "")
-    if arguments.data.frame_features == "store":
-        return f"Features of {clips} take about {size:.2f} GB in {store_folder(arguments)}."
-    return (
-        f"Each clip is decoded and encoded at every pass. --frame_features store does so once and "
-        f"keeps about {size:.2f} GB for {clips}."
+    num_numbers = num_views * num_frames * settings.tokens_per_frame * tower.config.hidden_size
+    is_stored = arguments.data.frame_features == "store"
+    return Features(
+        num_clips=len(firsts),
+        num_views=num_views,
+        num_bytes=num_numbers * next(tower.parameters()).itemsize,
+        folder=str(store_folder(arguments)) if is_stored else None,
     )

@@ -11,28 +11,32 @@ import gc
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from rich.console import Console
 from torch import nn
 from transformers import set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
 from flipbook.data.batch import DataModule, make_supervised_data_module
 from flipbook.data.dataset import clip_settings
 from flipbook.data.packing import PackedBatches
+from flipbook.data.proofs import prove_sample_of
+from flipbook.data.sources import Source
 from flipbook.errors import ArgumentError
 from flipbook.model.adapters.trained_on import AdapterBase, describe_base
 from flipbook.model.checkpoint import Checkpoint, load_as_stored
-from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
-from flipbook.train.arguments import Arguments
+from flipbook.model.fastvlm import tower_is_at_rest
+from flipbook.train.arguments import Arguments, DataArguments, TrainingArguments
 from flipbook.train.batches import BatchRules
 from flipbook.train.features import autocast_dtype, use_store
+from flipbook.train.intake import take_in
 from flipbook.train.finish import save_run
 from flipbook.train.memory import plan_memory
 from flipbook.train.origin import after_training, describe_run
 from flipbook.train.plan import num_optimizer_steps, print_plan
 from flipbook.train.progress import ProgressCallback, Throughput
 from flipbook.train.record import write_arguments, write_environment
+from flipbook.train.run_folder import make_folder, resume_from
 from flipbook.train.start import (
     fit_to_checkpoint,
     load_start_model,
@@ -41,8 +45,6 @@ from flipbook.train.start import (
     recompute_tower,
 )
 from flipbook.train.trainer import FlipbookTrainer
-
-RESUME_WORDS = ("true", "latest", "auto")
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,13 @@ class RunResult:
         run_folder: all of it.
         model_folder: the tuned model; plain `transformers` loads it.
         is_main_process: whether this process is the one that reports.
+        claimed: the data sets on which the model is to be scored.
     """
 
     run_folder: Path
     model_folder: Path
     is_main_process: bool
+    claimed: tuple[Source, ...] = ()
 
 
 def train(arguments: Arguments, *, console: Console) -> RunResult:
@@ -71,40 +75,45 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     """
     args = arguments.training
     run_folder = Path(str(args.output_dir))
-    resume_from = _resume_from(run_folder, args.resume_from_checkpoint)
+    goes_on_from = resume_from(run_folder, args.resume_from_checkpoint)
+    is_main = args.process_index == 0
+    shown = console if is_main else Console(quiet=True)
+    if is_main:
+        make_folder(run_folder)
+    intake = take_in(
+        arguments, run_folder=run_folder, is_resumed=goes_on_from is not None, console=shown
+    )
     set_seed(args.seed)
     checkpoint = load_start_model(arguments)
     base = _describe_base(arguments, checkpoint)
     data_args = fit_to_checkpoint(arguments.data, checkpoint)
     checkpoint.settings = clip_settings(data_args)
-    data = make_supervised_data_module(checkpoint.tokenizer, data_args)
+    data = make_supervised_data_module(
+        checkpoint.tokenizer, data_args, train=intake.train, validation=intake.validation
+    )
     lora = lora_of(arguments.model)
     model = prepare_model(arguments, checkpoint, lora=lora)
     rules = BatchRules.of(data_args)
     batches = rules.pack_training(data["train_dataset"], args, batch_size=args.train_batch_size)
-    if data["eval_dataset"] is not None:
-        rules.check(data["eval_dataset"])
-    if num_optimizer_steps(batches, args) < 1:
-        raise ArgumentError("This run has no step. Give --num_train_epochs or --max_steps above 0.")
-    is_main = args.process_index == 0
+    _check(data, rules, batches, model=model, args=args)
     checkpoint.provenance = None  # that of the start model is no longer true of this one
     if is_main:
         checkpoint.provenance = describe_run(
             arguments, checkpoint=checkpoint, model=model, data=data, lora=lora
         )
-    shown = console if is_main else None
     if is_main:
         console.print(f"Tuning {arguments.model.model_name_or_path} ({checkpoint.layout})")
         print_plan(console, model=model, data=data, batches=batches, arguments=arguments)
-        _make_folder(run_folder)
         write_arguments(run_folder, dataclasses.replace(arguments, data=data_args))
         write_environment(run_folder)
     trainer = _make_trainer(arguments, model, checkpoint, data, run_folder, shown)
     trainer.adapter_base = base
     store = trainer.store = use_store(arguments, data, model=model, checkpoint=checkpoint)
+    if is_main:
+        _prove(data, data_args, console=shown)
     _choose_checkpointing(arguments, trainer, batches, console=shown)
     try:
-        trainer.train(resume_from_checkpoint=resume_from)
+        trainer.train(resume_from_checkpoint=goes_on_from)
     finally:
         trainer.progress.close()
         if store is not None:
@@ -113,7 +122,55 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
         checkpoint.provenance = after_training(checkpoint.provenance, trainer.state, args)
     model_folder = save_run(trainer, arguments, checkpoint, run_folder=run_folder, base=base)
     _release(trainer)
-    return RunResult(run_folder, model_folder, is_main)
+    return RunResult(run_folder, model_folder, is_main, intake.claimed)
+
+
+def _check(
+    data: DataModule,
+    rules: BatchRules,
+    batches: PackedBatches,
+    *,
+    model: nn.Module,
+    args: TrainingArguments,
+) -> None:
+    """Check what can be known before the first step.
+
+    Raises:
+        ArgumentError: a validation record does not fit into a batch; there is no step; or clips
+            are seen at several sides by a tower that is not at rest.
+    """
+    if data["eval_dataset"] is not None:
+        rules.check(data["eval_dataset"])
+    if num_optimizer_steps(batches, args) < 1:
+        raise ArgumentError("This run has no step. Give --num_train_epochs or --max_steps above 0.")
+    sides = sorted({int(side) for side in np.unique(data["train_dataset"].table.frame_size)} - {0})
+    if len(sides) > 1 and not tower_is_at_rest(model):
+        raise ArgumentError(
+            f"The records show frames of {' and '.join(map(str, sides))} px, and a vision tower "
+            "that trains, or is divided by --fsdp, takes one side only. Give all records one "
+            "frame_size, or leave vision_tower out of --train_parts."
+        )
+
+
+def _prove(data: DataModule, data_args: DataArguments, *, console: Console) -> None:
+    """Prove some records right, and refuse the run where one is not.
+
+    Raises:
+        LabelError: what would be learned of a record is not what it says.
+        MediaError: a clip of it cannot be read.
+    """
+    if data_args.proof_records == 0:
+        return
+    for dataset in (data["train_dataset"], data["eval_dataset"]):
+        if dataset is not None:
+            number = prove_sample_of(
+                dataset, num_records=data_args.proof_records, seed=data_args.data_seed
+            )
+            what = "training" if dataset.training else "validation"
+            console.print(
+                f"Proven on {number} {what} conversations: prompts are those of inference, answers "
+                "and their end tokens alone are learned, and each frame has its places."
+            )
 
 
 def _describe_base(arguments: Arguments, checkpoint: Checkpoint) -> AdapterBase | None:
@@ -126,52 +183,12 @@ def _describe_base(arguments: Arguments, checkpoint: Checkpoint) -> AdapterBase 
     return describe_base(exact)
 
 
-def _resume_from(run_folder: Path, asked: str | None) -> str | None:
-    """Return the checkpoint to go on from; refuse to mix two runs in one folder."""
-    taken = run_folder.is_dir() and (
-        (run_folder / MODEL_IN_RUN).exists()
-        or (run_folder / ADAPTER_IN_RUN).exists()
-        or _newest_checkpoint(run_folder) is not None
-    )
-    if asked is None or asked.lower() == "false":
-        if taken:
-            raise ArgumentError(
-                f"{run_folder} already holds a run. Continue it with --resume_from_checkpoint "
-                "latest, or give another --output_dir."
-            )
-        return None
-    if asked.lower() in RESUME_WORDS:
-        return _newest_checkpoint(run_folder) if taken else None
-    if not Path(asked).is_dir():
-        raise ArgumentError(
-            f"--resume_from_checkpoint {asked}: there is no such folder. Use 'latest' for the "
-            f"newest one in {run_folder}."
-        )
-    return asked
-
-
-def _make_folder(run_folder: Path) -> None:
-    try:
-        run_folder.mkdir(parents=True, exist_ok=True)
-        (run_folder / ".writable").touch()
-        (run_folder / ".writable").unlink()
-    except OSError as error:
-        raise ArgumentError(
-            f"--output_dir {run_folder} cannot be written to ({error.strerror}). Give another."
-        ) from error
-
-
-def _newest_checkpoint(run_folder: Path) -> str | None:
-    newest: str | None = get_last_checkpoint(str(run_folder))  # type: ignore[no-untyped-call]
-    return newest
-
-
 def _choose_checkpointing(
     arguments: Arguments,
     trainer: FlipbookTrainer,
     batches: PackedBatches,
     *,
-    console: Console | None,
+    console: Console,
 ) -> None:
     """Let activations be computed twice where they would not fit, unless the user has decided.
 
@@ -193,8 +210,7 @@ def _choose_checkpointing(
     args.activation_checkpointing = plan.is_tight
     if plan.is_tight and "vision_tower" in arguments.model.train_parts:
         recompute_tower(trainer.checkpoint.model)
-    if console is not None:
-        console.print(str(plan))
+    console.print(str(plan))
 
 
 def _make_trainer(

@@ -17,7 +17,9 @@ from flipbook.errors import ArgumentError
 from flipbook.model.attention import choose_attention, set_attention
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.tuning import LoraSettings, cast_frozen, choose_trainable
+from flipbook.model.words_of import WordsOf
 from flipbook.train.arguments import Arguments, DataArguments, ModelArguments
+from flipbook.video.settings import ClipSettings
 
 
 def load_start_model(arguments: Arguments) -> Checkpoint:
@@ -31,10 +33,37 @@ def load_start_model(arguments: Arguments) -> Checkpoint:
 
 
 def fit_to_checkpoint(data_args: DataArguments, checkpoint: Checkpoint) -> DataArguments:
-    """Return the data arguments with what was left open taken from the checkpoint."""
-    saved = checkpoint.settings
+    """Return the data arguments with what was left open taken from the checkpoint.
+
+    Raises:
+        ArgumentError: a longer conversation is asked for than the language model can place.
+    """
     text_config: Any = checkpoint.model.config.text_config
-    limit = int(text_config.max_position_embeddings)
+    return _fit(
+        data_args,
+        checkpoint.settings,
+        frame_size=checkpoint.frame_size,
+        limit=int(text_config.max_position_embeddings),
+    )
+
+
+def fit_to_words(data_args: DataArguments, words: WordsOf) -> DataArguments:
+    """Return the same as `fit_to_checkpoint`, before any weight is read.
+
+    Raises:
+        ArgumentError: a longer conversation is asked for than the language model can place.
+    """
+    return _fit(
+        data_args,
+        words.settings if words.settings_saved else None,
+        frame_size=words.settings.frame_size,
+        limit=words.context_tokens,
+    )
+
+
+def _fit(
+    data_args: DataArguments, saved: ClipSettings | None, *, frame_size: int, limit: int
+) -> DataArguments:
     if data_args.model_max_length is not None and data_args.model_max_length > limit:
         raise ArgumentError(
             f"--model_max_length {data_args.model_max_length} is more than the language model "
@@ -42,7 +71,7 @@ def fit_to_checkpoint(data_args: DataArguments, checkpoint: Checkpoint) -> DataA
         )
     fitted = dataclasses.replace(
         data_args,
-        frame_size=data_args.frame_size or checkpoint.frame_size,
+        frame_size=data_args.frame_size or frame_size,
         image_aspect_ratio=data_args.image_aspect_ratio or (saved.aspect if saved else "pad"),
         system_prompt=data_args.system_prompt
         if data_args.system_prompt is not None or saved is None

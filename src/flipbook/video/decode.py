@@ -166,15 +166,10 @@ def read_clip(
     name = os.fspath(path)
 
     def choose(timeline: Timeline) -> IndexArray:
-        ruler = timeline.ruler()
         try:
-            indices = shown_frames(ruler, view, rng=rng, **sampling)
-            if view.times_s:
-                return indices
-            is_cheap = inside(stretch_of(ruler, view), timeline.is_key)
+            return _chosen(timeline, view, frame_snap=frame_snap, rng=rng, **sampling)
         except OutsideClipError as error:
             raise MediaError(name, str(error)) from error
-        return snap_to_cheap(ruler, indices, is_cheap=is_cheap, frame_snap=frame_snap)
 
     def finish(frame: VideoFrame) -> torch.Tensor:
         return picture_of(frame, reformatter=reformatter, frame_size=frame_size, aspect=aspect)
@@ -188,6 +183,16 @@ def read_clip(
         frame_indices=tuple(indices),
         num_repeated=len(indices) - len(pictures),
     )
+
+
+def _chosen(timeline: Timeline, view: View, *, frame_snap: float, **how: Any) -> IndexArray:
+    """Return the indices of the frames that are taken; those of named instants never move."""
+    ruler = timeline.ruler()
+    indices = shown_frames(ruler, view, **how)
+    if view.times_s or frame_snap == 0:
+        return indices
+    is_cheap = inside(stretch_of(ruler, view), timeline.is_key)
+    return snap_to_cheap(ruler, indices, is_cheap=is_cheap, frame_snap=frame_snap)
 
 
 def load_video_frames(video_path: str | os.PathLike[str], num_frames: int = 8) -> list[Image.Image]:

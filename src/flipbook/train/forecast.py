@@ -1,0 +1,200 @@
+"""How much memory would a step take at most, before a weight is read?
+
+    Footprint of a model, StepShape -> terms of each moment -> bytes, by fitted coefficients
+
+Something is held all the time: libraries, weights, the moments of AdamW. Beside it a step passes
+through a few moments that each need memory of their own and give it back; the largest decides:
+
+    seeing        a tower at rest looks at a few frames
+    looking back  the language model has kept its activations, the head computes loss and gradient
+    between       the tower still keeps its own, the language model's gradients are there
+    learning      all gradients are there
+
+The terms follow from shapes. What each weighs in truth, allocators and temporaries included, is
+fitted by `benchmarks/memory.py`, which measures real steps and writes `memory_model.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flipbook.model.fastvlm import PX_PER_CALL
+from flipbook.model.head import LOGITS_PER_CALL
+from flipbook.train.footprint import Footprint
+from flipbook.train.memory import GRADIENT_BYTES, MOMENT_BYTES
+from flipbook.video.frames import PX_PER_TOKEN
+
+MODEL_FILE = Path(__file__).parent / "memory_model.json"
+SCORE_BYTES = 4  # of a score of the head, which is widened to float32
+Terms = dict[str, float]
+
+
+@dataclass(frozen=True)
+class StepShape:
+    """The longest batch of a run on one process.
+
+    Attributes:
+        num_tokens: in its row.
+        num_targets: how many of them are learned.
+        num_frames: that it shows, `side_px` wide and high.
+        recomputes: whether activations are computed twice instead of kept.
+        num_processes: of the run; each keeps its gradients once more to exchange them.
+        device_type: cpu or cuda.
+    """
+
+    num_tokens: int
+    num_targets: int
+    num_frames: int
+    side_px: int
+    recomputes: bool = False
+    num_processes: int = 1
+    device_type: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a step takes, in bytes.
+
+    Attributes:
+        held: all the time: libraries, weights, moments.
+        passing: beside it in the moment that needs most, which `moment` names.
+    """
+
+    held: float
+    passing: float
+    moment: str
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most memory of the process."""
+        return int(self.held + self.passing)
+
+
+@dataclass(frozen=True)
+class MemoryModel:
+    """Fitted coefficients, and how far predictions were from what was measured.
+
+    Attributes:
+        coefficients: of each term; `libraries` in bytes, the others near 1.
+        num_fitted, num_held_out: measurements that were fitted, and others of other sizes.
+        mean_error, max_error: of those that were held out, as shares of what was measured.
+        device_type: on what was measured.
+        facts: date, hardware, versions, errors of those that were fitted.
+    """
+
+    coefficients: Mapping[str, float]
+    num_fitted: int
+    num_held_out: int
+    mean_error: float
+    max_error: float
+    device_type: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def predict(self, footprint: Footprint, step: StepShape) -> Forecast:
+        """Return what a step takes on one process."""
+        held = self._weigh(held_terms(footprint))
+        moments = {
+            name: self._weigh(terms) for name, terms in passing_terms(footprint, step).items()
+        }
+        largest = max(moments, key=lambda name: moments[name])
+        return Forecast(held, moments[largest], largest)
+
+    def _weigh(self, terms: Terms) -> float:
+        return sum(self.coefficients[name] * size for name, size in terms.items())
+
+    def told(self, device_type: str) -> str:
+        """Return what the model's word is worth on a kind of device, as a line."""
+        line = (
+            f"The memory model was fitted on {self.num_fitted} measurements on a "
+            f"{self.device_type.upper()}; held-out error {self.mean_error:.1%} mean, "
+            f"{self.max_error:.1%} at most ({self.num_held_out} of other sizes)"
+        )
+        if device_type != self.device_type:
+            line += f"; on {device_type.upper()} not yet verified"
+        return line + "."
+
+
+@cache
+def load_memory_model() -> MemoryModel:
+    """Return the model that ships with the package."""
+    content = json.loads(MODEL_FILE.read_text(encoding="utf-8"))
+    return MemoryModel(**content)
+
+
+def held_terms(footprint: Footprint) -> Terms:
+    """Return what a process holds all the time; libraries count once."""
+    return {
+        "libraries": 1.0,
+        "weights": footprint.weights,
+        "moments": footprint.num_trained * MOMENT_BYTES,
+    }
+
+
+def passing_terms(footprint: Footprint, step: StepShape) -> dict[str, Terms]:
+    """Return what each moment of a step needs beside what is held."""
+    gradients = footprint.num_trained * GRADIENT_BYTES
+    of_tower = footprint.num_trained_tower * GRADIENT_BYTES
+    exchanged = gradients if step.num_processes > 1 else 0.0
+    tower_kept = _kept_by_tower(footprint, step)
+    return {
+        "seeing": {"tower": _seen_at_once(footprint, step), "gradients": exchanged},
+        "looking back": {
+            "activations": _kept(footprint, step) + footprint.copies,
+            "head": _scores(footprint, step) + footprint.head,
+            "working": footprint.hidden * step.num_tokens,
+            "gradients": exchanged,
+        }
+        | tower_kept,
+        "between": {"gradients": gradients - of_tower + exchanged} | tower_kept,
+        # That of the head waits for that of the embeddings, where both are one matrix.
+        # Some of what the activations took is not given back yet.
+        "learning": {
+            "gradients": gradients + exchanged,
+            "embeddings": footprint.head,
+            "left activations": _kept(footprint, step),
+        },
+    }
+
+
+def _kept(footprint: Footprint, step: StepShape) -> float:
+    """Return what language model and projector keep for the backward pass."""
+    num_visual = step.num_frames * (step.side_px // PX_PER_TOKEN) ** 2
+    per_token = footprint.token
+    if step.recomputes:  # the inputs of all layers, and all of the one at which the pass is
+        per_token = footprint.residual_token + footprint.layer_token
+    return per_token * step.num_tokens + footprint.visual_token * num_visual
+
+
+def _kept_by_tower(footprint: Footprint, step: StepShape) -> Terms:
+    num_bytes = footprint.px * step.num_frames * step.side_px**2
+    return {"recomputed tower" if step.recomputes else "kept tower": num_bytes}
+
+
+def _seen_at_once(footprint: Footprint, step: StepShape) -> float:
+    """Return the bytes of the first layer's output for the frames of one call of a tower at rest.
+
+    A tower that learns sees all frames in one call; what it keeps of them counts apart.
+    """
+    if footprint.px:
+        return 0.0
+    frame_px = step.side_px**2
+    frames_per_call = max(1, PX_PER_CALL.get(step.device_type, PX_PER_CALL["cuda"]) // frame_px)
+    num_px = min(frames_per_call, step.num_frames) * frame_px
+    return num_px * footprint.tower_width * footprint.tower_itemsize
+
+
+def _scores(footprint: Footprint, step: StepShape) -> float:
+    """Return the bytes of the scores that the head makes at a time."""
+    rows_per_call = max(
+        1,
+        LOGITS_PER_CALL.get(step.device_type, LOGITS_PER_CALL["cuda"])
+        // int(footprint.vocabulary_rows),
+    )
+    num_scores = min(step.num_targets, rows_per_call) * footprint.vocabulary_rows
+    narrow = footprint.head_itemsize if footprint.head_itemsize < SCORE_BYTES else 0
+    return num_scores * (SCORE_BYTES + 2 * narrow)
