@@ -27,13 +27,13 @@ from flipbook.video.settings import ClipSettings
 SETTINGS = ClipSettings(frame_size=128, num_frames=2)
 
 
-def row(row_id: str | None, path: str | None, answer: str = "A ball.", **more: Any) -> Any:
+def row(row_id: str | None, path: str | None, said: str = "A ball.", **more: Any) -> Any:
     """Return a row of LLaVA's form about one file."""
     question = more.pop("question", "What moves?")
     name = {} if row_id is None else {"id": row_id}
     key = "image" if path is not None and path.endswith(".png") else "video"
     media = {} if path is None else {key: path}
-    return {**name, **media, "conversations": say(question, answer), **more}
+    return {**name, **media, "conversations": say(question, said), **more}
 
 
 def write_rows(path: Path, rows: list[Any]) -> Path:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flipbook.apps.plan import own_flags
 from flipbook.cli import COMMANDS, OF_DATACLASSES
 from flipbook.data.generated.write import write_clip
 from flipbook.data.records import read_records
@@ -25,7 +26,8 @@ def _blocks(language: str) -> list[str]:
 
 def _flags_of(command: str) -> set[str]:
     if command in OF_DATACLASSES:
-        return set(make_parser()._option_string_actions)
+        own = own_flags()._option_string_actions if command == "plan" else ()
+        return {*make_parser()._option_string_actions, *own}
     parser = argparse.ArgumentParser()
     importlib.import_module(f"flipbook.apps.{command}").add_arguments(parser)
     return _flags_in(parser)

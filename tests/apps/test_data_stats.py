@@ -51,7 +51,7 @@ def test_json_holds_the_same_numbers(
     found = json.loads(capsys.readouterr().out)
     assert found["num_records"] == len(json.loads(generated.train.read_text("utf-8")))
     assert found["num_media"] == found["media"]["num_videos"] + found["media"]["num_images"]
-    assert found["media"]["durations_s"]["bins"][0].keys() == {"start", "end", "count"}
+    assert found["media"]["durations_s"]["bins"][0].keys() == {"start", "end", "number"}
     assert sum(answers["total"] for answers in found["answers"].values()) == found["num_records"]
     _stats(str(generated.train), "--json", "--no_media")
     assert json.loads(capsys.readouterr().out)["media"] is None

@@ -106,7 +106,7 @@ def test_numbers_fall_into_bins_that_double() -> None:
     for values in ([0.0], [0.25, 8.0], [64.0], [7.99]):
         spread = spread_of(values)
         assert spread is not None
-        assert sum(one.count for one in spread.bins) == len(values)
+        assert sum(one.number for one in spread.bins) == len(values)
         assert all(one.start <= max(values) for one in spread.bins)
 
 

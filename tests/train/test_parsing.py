@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from flipbook.errors import ArgumentError
+from flipbook.train.llava_flags import LLAVA_FLAGS
 from flipbook.train.parsing import make_parser, parse_arguments
 from flipbook.train.record import write_arguments
 
@@ -95,7 +97,7 @@ def test_wrong_words_are_told_apart(words: list[str], message: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("num_frames: 8\n", r"unknown name 'num_frames'\. Did you mean"),
+        ("num_video_frame: 8\n", r"unknown name 'num_video_frame'\. Did you mean"),
         ("just words\n", "expected lines of `name: value`"),
         ("a: [1\n", "not valid YAML"),
     ],
@@ -123,3 +125,14 @@ def test_every_setting_has_help() -> None:
     for kind in parser.dataclass_types[:2]:
         for name, field in kind.__dataclass_fields__.items():
             assert not field.init or helped[name], f"{name} has no help"
+
+
+@pytest.mark.parametrize("flag", LLAVA_FLAGS)
+def test_flags_of_llava_are_refused_with_what_they_are_called_here(flag: str) -> None:
+    advice = re.escape(LLAVA_FLAGS[flag])
+    with pytest.raises(
+        ArgumentError, match=f"Unknown flag --{flag}. It is a flag of LLaVA.*{advice}"
+    ):
+        parse_arguments(["--data_path", "a.json", f"--{flag}", "True"])
+    named = set(re.findall(r"--(\w+)", LLAVA_FLAGS[flag]))
+    assert named <= {name[2:] for name in make_parser()._option_string_actions}

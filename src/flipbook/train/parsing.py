@@ -20,6 +20,8 @@ from transformers import HfArgumentParser
 
 from flipbook.errors import ArgumentError, did_you_mean
 from flipbook.train.arguments import Arguments, DataArguments, ModelArguments, TrainingArguments
+from flipbook.train.intake import divides_itself
+from flipbook.train.llava_flags import llava_hint
 
 LORA_LEARNING_RATE = 2e-4  # about ten times the full rate (Hu et al. 2021; Schulman et al. 2025)
 MAX_WORKERS = 16
@@ -70,15 +72,18 @@ def parse_arguments(words: Sequence[str]) -> Arguments:
     data = DataArguments(**_fields_of(DataArguments, values))
     if model.lora_r > 0 and "learning_rate" not in explicit:
         values["learning_rate"] = LORA_LEARNING_RATE
-    if data.validation_data_path is None:
+    if not data.data_path:
+        raise ArgumentError(
+            "--data_path is missing: name a file of records, a table, a folder of clips by class, "
+            "or a mixture."
+        )
+    if data.validation_data_path is None and not divides_itself(data):
         _without_validation(values, explicit)
     if "load_best_model_at_end" not in explicit:
         both = (str(values["eval_strategy"]), str(values["save_strategy"]))
         values["load_best_model_at_end"] = both in (("epoch", "epoch"), ("steps", "steps"))
     training = _make_training(values)
     data.data_seed = training.order_seed
-    if not data.data_path:
-        raise ArgumentError("--data_path is missing: name a JSON or JSONL file of records.")
     return Arguments(model, data, training, explicit)
 
 
@@ -126,7 +131,7 @@ def _refuse_unknown(parser: Parser, flags: Sequence[str]) -> None:
     for word in flags:
         name = word.split("=")[0]
         if word.startswith("--") and name not in known:
-            hint = did_you_mean(name, known)
+            hint = llava_hint(name[2:]) or did_you_mean(name, known)
             raise ArgumentError(f"Unknown flag {name}.{hint} See `flipbook train --help`.")
 
 
@@ -146,7 +151,8 @@ def _flags_of_file(path: str) -> list[str]:
     flags: list[str] = []
     for name, value in content.items():
         if str(name) not in known:
-            raise ArgumentError(f"{path}: unknown name {name!r}.{did_you_mean(str(name), known)}")
+            hint = llava_hint(str(name)) or did_you_mean(str(name), known)
+            raise ArgumentError(f"{path}: unknown name {name!r}.{hint}")
         flags += _flag(str(name), value)
     return flags
 

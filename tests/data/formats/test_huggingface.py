@@ -56,18 +56,16 @@ def read(path: Path, extracted: Path) -> list[dict[str, Any]]:
     return json.loads(text.replace(f"{extracted}/", "extracted/"))  # type: ignore[no-any-return]
 
 
-def check_rows(rows: list[dict[str, Any]], extracted: Path) -> None:
+def check_rows(rows: list[dict[str, Any]], extracted: Path, *, second: str | None = None) -> None:
+    """All is there. `save_to_disk` takes in the files that are named by a path."""
     names = sorted(path.name for path in extracted.iterdir())
     (mp4,) = [name for name in names if name.endswith(".mp4")]
     (png,) = [name for name in names if name.endswith(".png")]
-    first = {
-        "video": f"extracted/{mp4}",
-        "images": [f"extracted/{png}"],
-        "question": "Why?",
-        "label": "jump",
-    }
-    second = {"video": "clips/b.mp4", "images": [], "question": None, "label": "run"}
-    assert rows == [first, second]
+    clip, picture = f"extracted/{mp4}", f"extracted/{png}"
+    assert rows == [
+        {"video": clip, "images": [picture], "question": "Why?", "label": "jump"},
+        {"video": second or clip, "images": [], "question": None, "label": "run"},
+    ]
     assert (extracted / mp4).read_bytes() == MP4
     assert (extracted / png).read_bytes() == PNG
     assert names == sorted([mp4, png])
@@ -76,7 +74,7 @@ def check_rows(rows: list[dict[str, Any]], extracted: Path) -> None:
 def test_a_parquet_file(made: Dataset, tmp_path: Path) -> None:
     made.to_parquet(tmp_path / "t.parquet")
     rows = read(tmp_path / "t.parquet", tmp_path / "x")
-    check_rows(rows, tmp_path / "x")
+    check_rows(rows, tmp_path / "x", second="clips/b.mp4")
     assert read(tmp_path / "t.parquet", tmp_path / "x") == rows  # files that are there stay
 
 
@@ -112,9 +110,9 @@ def test_several_data_sets_in_a_folder(made: Dataset, tmp_path: Path) -> None:
 def test_heads_leave_videos_unread(made: Dataset, tmp_path: Path) -> None:
     made.to_parquet(tmp_path / "t.parquet")
     made.save_to_disk(tmp_path / "saved")
-    for name in ("t.parquet", "saved"):
+    for name, path in (("t.parquet", "clips/b.mp4"), ("saved", "b.mp4")):
         rows = Origin(tmp_path / name).head.rows
-        assert [row["video"] for row in rows] == ["x.mp4", "clips/b.mp4"]
+        assert [row["video"] for row in rows] == ["x.mp4", path]
         assert [row["label"] for row in rows] == ["jump", "run"]
         assert rows[0]["images"] == [UNREAD]
 
