@@ -3,9 +3,9 @@
     python benchmarks/memory.py [--smoke]  ->  src/flipbook/train/memory_model.json,
                                                benchmarks/results/memory.md
 
-Each case trains a FastVLM with random weights in a process of its own: a short step and the
-measured one of what `flipbook train` does, on made-up clips. The most memory that the process held is
-compared with the terms of `flipbook.train.forecast`, and their coefficients are fitted by least
+Each case trains a FastVLM with random weights in a process of its own: a short step, then the
+measured one, both as `flipbook train` takes them, on made-up clips. The most memory that it
+held is compared with the terms of `flipbook.train.forecast`, whose coefficients are fitted by least
 squares of the relative error. Cases with language models of other sizes, FastVLM-0.5B's among them,
 are held out of the fit. `--smoke` measures two small cases and writes nothing.
 """
@@ -83,7 +83,7 @@ def measure(cases: Sequence[Case], at_a_time: int) -> list[Measured]:
 
     def peak_of(case: Case) -> float:
         (peak,) = in_fresh_process(__file__, "--case", json.dumps(asdict(case)))
-        print(f"{peak / 1e9:6.2f} GB  {case}", flush=True)
+        print(f"{peak / 1e9:7.3f} GB  {case}", flush=True)
         return peak
 
     with ThreadPoolExecutor(at_a_time) as pool:

@@ -28,6 +28,7 @@ TEXTS: dict[str, tuple[int, int, int, int, int, int]] = {
     "b": (512, 2048, 8, 8, 2, 32_000),
     "c": (768, 3072, 10, 12, 4, 64_000),
     "d": (640, 3456, 12, 10, 2, 48_000),  # held out
+    "e": (384, 1408, 16, 6, 2, 20_000),  # held out
     "0.5b": (*TEXT_SIZES["0.5b"].values(), NUM_ROWS),  # held out
 }
 
@@ -102,6 +103,10 @@ HELD_OUT = (
     Case("d", samples=1, frames=6, side=256, bf16=True, lora=16),
     Case("d", "true", samples=1, frames=2, side=384, lora=16),
     Case("d", "true", samples=1, frames=1, side=384, parts=ALL_PARTS),
+    Case("e", samples=3, frames=8, side=256),
+    Case("e", samples=3, frames=8, side=256, lora=16),
+    Case("e", samples=3, frames=8, side=256, lora=16, recompute=True),
+    Case("e", samples=3, frames=8, side=256, bf16=True),
     Case("0.5b", "true", samples=1, frames=4, side=256, lora=16),
     Case("0.5b", "true", samples=1, frames=4, side=256),
 )

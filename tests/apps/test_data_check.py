@@ -87,7 +87,7 @@ def test_stopping_says_how_to_go_on(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(checking, "read_media", stop)
+    monkeypatch.setattr(checking, "inspect", stop)
     with pytest.raises(KeyboardInterrupt):
         run(parse(manifest))
     assert "the same command goes on from here" in capsys.readouterr().out
@@ -96,7 +96,7 @@ def test_stopping_says_how_to_go_on(
 def test_flags_go_before_what_the_model_says() -> None:
     saved = ClipSettings(frame_size=128, num_frames=8, system_prompt="Look.")
     flags = "--frame_sampler fps --frames_per_s 2 --min_frames 3 --max_frames 5"
-    more = "--frame_size 256 --image_aspect_ratio crop --num_video_frames 6"
+    more = "--frame_size 256 --image_aspect_ratio crop --num_video_frames 6 --system_prompt Hi"
     assert clip_settings_of(parse("a.json", *flags.split(), *more.split()), saved) == ClipSettings(
         frame_size=256,
         num_frames=6,
@@ -105,7 +105,7 @@ def test_flags_go_before_what_the_model_says() -> None:
         frames_per_s=2.0,
         min_frames=3,
         max_frames=5,
-        system_prompt="Look.",
+        system_prompt="Hi",
     )
     assert clip_settings_of(parse("a.json"), saved) == saved
 

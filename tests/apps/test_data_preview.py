@@ -404,3 +404,11 @@ def test_mistakes_are_told(manifest: Path, fast_vlm_folder: Path, tmp_path: Path
     out = str(tmp_path / "no" / "page.html")
     with pytest.raises(ArgumentError, match="cannot be written .No such file or directory.; name"):
         _run(str(manifest), "--out", out, "--model", str(fast_vlm_folder))
+
+
+def test_words_of_a_llama_are_whole_too(tmp_path: Path, llava_llama_folder: Path) -> None:
+    row = _row("llama", "Why 猫?", "It is a cat, 猫.")
+    page = _look(_write(tmp_path / "rows.jsonl", [row]), llava_llama_folder)
+    prompt = page.one("article").one("pre")
+    assert prompt.text.endswith("USER: Why 猫? ASSISTANT: It is a cat, 猫.</s>")
+    assert prompt.one("mark").text.strip() == "It is a cat, 猫.</s>"

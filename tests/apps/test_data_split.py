@@ -76,7 +76,7 @@ def test_the_folder_of_the_media_and_bad_records_are_told(
     rows = []
     for number in range(4):
         if number:
-            (folder / f"{number}.mp4").write_bytes(b"x")
+            (folder / f"{number}.mp4").write_bytes(b"x" * number)
         user = {"from": "human", "value": "<video>\nWhat?"}
         turns = [user, {"from": "gpt", "value": "That."}]
         rows.append({"id": f"r{number}", "video": f"{number}.mp4", "conversations": turns})
@@ -87,3 +87,17 @@ def test_the_folder_of_the_media_and_bad_records_are_told(
     assert f"read these files with --image_folder {folder}" in shown
     assert "Records that cannot be used and are in no split: 1" in shown
     assert "record r0:" in shown
+
+
+def test_copies_are_one_clip_unless_names_alone_count(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    turns = [{"from": "human", "value": "<video>\nWhat?"}, {"from": "gpt", "value": "That."}]
+    for number in range(6):
+        (tmp_path / f"{number}.mp4").write_bytes(b"x" * max(number, 1))
+    rows = [{"video": f"{number}.mp4", "conversations": turns} for number in range(6)]
+    (tmp_path / "all.json").write_text(json.dumps(rows), "utf-8")
+    for flags, num_groups in (([], "5"), (["--names_only"], "6")):
+        _split(str(tmp_path / "all.json"), "--out", str(tmp_path / num_groups), *flags)
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert next(line for line in lines if line[0] == "groups")[-1] == num_groups

@@ -168,7 +168,7 @@ def test_a_file_that_cannot_be_read_is_refused(folder: Path) -> None:
     write(folder, "[]", "train.json")
     with pytest.raises(ManifestError, match="trian.json: does not exist; .* mean 'train.json'"):
         read_records(folder / "trian.json")
-    with pytest.raises(ManifestError, match="cannot be read .Is a directory"):
+    with pytest.raises(ManifestError, match="is no JSON or JSONL file; make records of it with"):
         read_records(folder)
     (folder / "binary.json").write_bytes(b"PK\xff\xfe")
     with pytest.raises(ManifestError, match="no text in UTF-8 .invalid start byte at byte 2"):

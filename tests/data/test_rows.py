@@ -173,7 +173,7 @@ def test_the_hash_of_a_manifest_is_that_of_its_bytes(tmp_path: Path) -> None:
     assert content_hash(write(tmp_path, "[1] ")) != before
     with pytest.raises(ManifestError, match=r"nowhere.json: does not exist; check --data_path"):
         content_hash(tmp_path / "nowhere.json")
-    with pytest.raises(ManifestError, match=r"cannot be read .Is a directory"):
+    with pytest.raises(ManifestError, match=r"is no JSON or JSONL file; make records of it with"):
         content_hash(tmp_path)
     with pytest.raises(ManifestError, match=r"cannot be read .Not a directory"):
         content_hash(path / "a.json")

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flipbook.data import same_content
 from flipbook.data.records import read_records
 from flipbook.data.split_groups import join_rows
 from flipbook.data.splitting import SplitResult, split_manifest
-from flipbook.errors import ArgumentError, DataError, ManifestError
+from flipbook.errors import ArgumentError, DataError, ManifestError, MediaError
 
 
 def _row(row_id: str, *clips: str, **more: Any) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def _write(folder: Path, rows: list[dict[str, Any]], *, name: str = "all.jsonl")
     for row in rows:
         for part in row["messages"][0]["content"]:
             if "path" in part:
-                (folder / part["path"]).write_bytes(b"x")
+                (folder / part["path"]).write_text(part["path"])
     path = folder / name
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     return path
@@ -94,7 +95,7 @@ def test_pictures_belong_to_the_clip_that_is_their_folder(tmp_path: Path) -> Non
     for folder in ("one", "two", "pictures"):
         (tmp_path / folder).mkdir()
         for name in ("1.png", "2.png"):
-            (tmp_path / folder / name).write_bytes(b"x")
+            (tmp_path / folder / name).write_text(f"{folder} {name}")
     rows = [_row(str(number)) for number in range(6)]
     shown: list[dict[str, Any]] = [
         {"type": "video", "path": "one"},
@@ -109,6 +110,41 @@ def test_pictures_belong_to_the_clip_that_is_their_folder(tmp_path: Path) -> Non
     path = tmp_path / "all.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     assert split_manifest(path, out=tmp_path / "out").num_groups == 4
+
+
+def test_copies_of_a_clip_under_other_names_stay_together(tmp_path: Path) -> None:
+    path = _write(tmp_path, [_row(f"{n}", f"c{n}") for n in range(12)])
+    (tmp_path / "clips" / "c7.mp4").write_bytes((tmp_path / "clips" / "c3.mp4").read_bytes())
+    for folder, pictures in (("one", "ab"), ("two", "ab"), ("three", "ba")):
+        (tmp_path / folder).mkdir()
+        for number, letter in enumerate(pictures):
+            (tmp_path / folder / f"{number}.png").write_text(letter)
+    rows = [_row(folder, "c0") for folder in ("one", "two", "three")]
+    for row in rows:
+        row["messages"][0]["content"][0] = {"type": "video", "path": row["id"]}
+    path.write_text(path.read_text("utf-8") + "\n".join(map(json.dumps, rows)), "utf-8")
+    result = split_manifest(path, out=tmp_path / "out", fractions=(0.5, 0.5, 0))
+    assert result.num_groups == 13
+    split_of = _read(result, image_folder=tmp_path)
+    assert split_of["3"] == split_of["7"]
+    assert split_of["one"] == split_of["two"]
+    by_name = split_manifest(path, out=tmp_path / "names", by_content=False)
+    assert by_name.num_groups == 15
+
+
+def test_only_clips_of_one_size_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _write(tmp_path, [_row(name, name) for name in ("a", "b", "cc", "ddd")])
+    read = []
+    monkeypatch.setattr(same_content, "checked_file", lambda path: read.append(path) or path)
+    split_manifest(path, out=tmp_path / "out")
+    assert [Path(name).stem for name in read] == ["a", "b"]
+
+    def fail(path: str) -> str:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(same_content, "checked_file", fail)
+    with pytest.raises(MediaError, match="a.mp4: cannot be read .Input/output error.; copy or"):
+        split_manifest(path, out=tmp_path / "new")
 
 
 def test_every_split_gets_its_share_of_every_task(tmp_path: Path) -> None:
@@ -239,7 +275,7 @@ def test_paths_hold_from_the_new_folder_or_from_an_image_folder(tmp_path: Path) 
 def test_media_in_several_folders_need_the_one_above_them(tmp_path: Path) -> None:
     path = _write(tmp_path / "a", [_row("x", "1"), _row("y", "2"), _row("z", "3")])
     (tmp_path / "b").mkdir()
-    (tmp_path / "b" / "4.mp4").write_bytes(b"x")
+    (tmp_path / "b" / "4.mp4").write_bytes(b"four")
     rows = path.read_text("utf-8").replace("clips/", f"{tmp_path}/a/clips/")
     path.write_text(rows.replace(f"{tmp_path}/a/clips/1.mp4", "4.mp4"), "utf-8")
     result = split_manifest(path, out=tmp_path / "out", image_folder=tmp_path / "b")
@@ -279,18 +315,19 @@ def test_nothing_is_written_over_or_left_half(
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("flipbook.data.splitting.os.fsync", fail)
+    monkeypatch.setattr("flipbook.data.split_writing.os.fsync", fail)
     with pytest.raises(ArgumentError, match="cannot be written to .No space left on device"):
         split_manifest(path, out=tmp_path / "full")
     assert list((tmp_path / "full").iterdir()) == []
+    with pytest.raises(ArgumentError, match="all.jsonl: cannot be written to .File exists"):
+        split_manifest(path, out=path)
 
 
 def test_a_file_that_changes_meanwhile_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = _write(tmp_path, [_row(f"{n}", f"c{n}") for n in range(5)])
-    hashes = iter(["before", "after"])
-    monkeypatch.setattr("flipbook.data.splitting.content_hash", lambda _: next(hashes))
+    monkeypatch.setattr("flipbook.data.split_writing.content_hash", lambda _: "another")
     with pytest.raises(ManifestError, match="has changed while it was read; start again"):
         split_manifest(path, out=tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

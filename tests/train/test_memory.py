@@ -12,14 +12,20 @@ from fixtures_data import Tune
 from fixtures_model import make_checkpoint
 from flipbook.model.tuning import LORA_TARGETS
 from flipbook.train import memory, run
-from flipbook.train.memory import MemoryPlan, _kept_bytes, available_bytes, plan_memory
+from flipbook.train.memory import (
+    MemoryPlan,
+    available_bytes,
+    kept_bytes,
+    plan_memory,
+    row_of_tokens,
+)
 
 
 def test_what_a_long_row_keeps_is_known_from_short_ones() -> None:
     model = make_checkpoint().model
     for dtype in (None, torch.bfloat16):
         plan = plan_memory(model, longest_tokens=1000, autocast_dtype=dtype)
-        measured = _kept_bytes(model, 1000, dtype)
+        measured = kept_bytes(model, row_of_tokens(model, 1000), autocast_dtype=dtype)
         assert abs(plan.activation_bytes - measured) < 0.02 * measured
 
 

@@ -13,6 +13,8 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 from rich.console import Console
@@ -24,6 +26,7 @@ from flipbook.model.words_of import load_words_of
 from flipbook.train.arguments import Arguments, DataArguments
 from flipbook.train.batches import BatchRules, num_epochs_of
 from flipbook.train.footprint import shape_model
+from flipbook.train.intake import take_in
 from flipbook.train.memory import available_bytes
 from flipbook.train.parsing import make_parser, parse_arguments
 from flipbook.train.plan import make_plan
@@ -33,6 +36,7 @@ from flipbook.train.start import fit_to_words
 from flipbook.video.frames import PX_PER_TOKEN
 
 DEVICES = ("cpu", "cuda")
+NEARLY_ALL = 1 - 1e-9  # of the records may be unusable: the plan tells of them, training refuses
 
 
 class _Parser(argparse.ArgumentParser):
@@ -58,13 +62,14 @@ def run(words: Sequence[str]) -> None:
     flags = ["--bf16=true"] if given.device == "cuda" and not _names(rest, "bf16") else []
     first = [rest.pop(0)] if rest and not rest[0].startswith("-") else []  # the YAML file
     arguments = parse_arguments([*first, *flags, *rest])
-    plan, data = find_plan(arguments, given)
-    if given.json:
-        print(json.dumps(as_json(plan, data), indent=2))
-        return
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"Plan for {arguments.model.model_name_or_path}; no weight was read.")
-    show_plan(console, plan, data)
+    console = Console(highlight=False, soft_wrap=True, quiet=given.json)
+    with TemporaryDirectory() as folder:
+        plan, data = find_plan(arguments, given, folder=Path(folder), console=console)
+        if given.json:
+            print(json.dumps(as_json(plan, data), indent=2))
+            return
+        console.print(f"Plan for {arguments.model.model_name_or_path}; no weight was read.")
+        show_plan(console, plan, data)
     refusal = refused(plan, data, arguments.data)
     if refusal is not None:
         console.print(refusal, markup=False)
@@ -86,13 +91,19 @@ def own_flags() -> argparse.ArgumentParser:
     return parser
 
 
-def find_plan(arguments: Arguments, given: argparse.Namespace) -> tuple[Plan, DataModule]:
-    """Return the plan of a run, and the data that it is about."""
+def find_plan(
+    arguments: Arguments, given: argparse.Namespace, *, folder: Path, console: Console
+) -> tuple[Plan, DataModule]:
+    """Return the plan of a run, and the data that it is about.
+
+    Args:
+        given: what `own_flags` parse.
+        folder: for what is made of data that are no records yet.
+        console: where that is told.
+    """
     words = load_words_of(arguments.model.model_name_or_path)
     fitted = fit_to_words(arguments.data, words)
-    unlimited = dataclasses.replace(fitted, model_max_length=None, max_bad_fraction=1.0)
-    unlimited.data_seed = fitted.data_seed
-    data = make_supervised_data_module(words.tokenizer, unlimited)
+    data = _read(arguments, fitted, words.tokenizer, folder=folder, console=console)
     num_processes = given.num_processes or arguments.training.world_size
     batches = _pack(arguments, data, num_processes)
     model = shape_model(words.config, arguments)
@@ -108,6 +119,24 @@ def find_plan(arguments: Arguments, given: argparse.Namespace) -> tuple[Plan, Da
     )
     plan = make_plan(model=model, data=data, batches=batches, arguments=arguments, wanted=wanted)
     return plan, data
+
+
+def _read(
+    arguments: Arguments, fitted: DataArguments, tokenizer: Any, *, folder: Path, console: Console
+) -> DataModule:
+    """Return the data, whatever the share of records that cannot be used, and of any length."""
+    lenient = dataclasses.replace(arguments.data, max_bad_fraction=NEARLY_ALL, check_media=False)
+    intake = take_in(
+        dataclasses.replace(arguments, data=lenient),
+        run_folder=folder,
+        is_resumed=False,
+        console=console,
+    )
+    unlimited = dataclasses.replace(fitted, model_max_length=None, max_bad_fraction=NEARLY_ALL)
+    unlimited.data_seed = fitted.data_seed
+    return make_supervised_data_module(
+        tokenizer, unlimited, train=intake.train, validation=intake.validation
+    )
 
 
 def _pack(arguments: Arguments, data: DataModule, num_processes: int) -> PackedBatches:

@@ -23,7 +23,7 @@ class CountedText(NamedTuple):
     """A text and how often it came."""
 
     text: str
-    count: int
+    times: int
 
 
 class CountedTexts:
@@ -63,7 +63,7 @@ class CountedTexts:
         if self.total == 1:
             return (CountedText(self._first, 1),)
         found = [CountedText(text, self._counts[key]) for key, text in self._texts.items()]
-        return tuple(sorted(found, key=lambda counted: (-counted.count, counted.text))[:number])
+        return tuple(sorted(found, key=lambda counted: (-counted.times, counted.text))[:number])
 
 
 class Bin(NamedTuple):
@@ -71,7 +71,7 @@ class Bin(NamedTuple):
 
     start: float
     end: float
-    count: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def spread_of(values: Sequence[float] | array[float]) -> Spread | None:
     counts = np.histogram(numbers, bins=[*edges, math.inf])[0].tolist()
     ends = [*edges[1:], edges[-1] * 2]
     bins = [Bin(*one) for one in zip(edges, ends, counts, strict=True)]
-    filled = [place for place, one in enumerate(bins) if one.count]
+    filled = [place for place, one in enumerate(bins) if one.number]
     return Spread(
         least=float(numbers.min()),
         median=float(np.median(numbers)),

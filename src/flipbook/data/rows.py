@@ -26,6 +26,7 @@ from flipbook.errors import ManifestError, did_you_mean
 Row = tuple[int, Any]
 
 _JSONL_EXTENSIONS = (".jsonl", ".ndjson")
+_OTHER_ENDINGS = (".csv", ".tsv", ".parquet", ".txt")  # of tables, which are converted first
 _ENCODING = "utf-8-sig"
 _WINDOW_CHARACTERS = 1 << 18
 _LONGEST_CUT = 32  # a number, an escape or a word like -Infinity that the window's end cuts
@@ -86,7 +87,12 @@ def _check_kind(path: Path) -> None:
         ) from error
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # a folder has its own words on opening
+    if stat.S_ISDIR(mode) or path.suffix.lower() in _OTHER_ENDINGS:
+        raise ManifestError(
+            f"{path}: is no JSON or JSONL file; make records of it with `flipbook data convert "
+            f"{path} --out records.jsonl`, or give it to `flipbook train`"
+        )
+    if not stat.S_ISREG(mode):
         raise ManifestError(
             f"{path}: is no regular file, and a manifest is read more than once; write it to a file"
         )

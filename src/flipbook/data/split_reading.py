@@ -21,6 +21,7 @@ from xxhash import xxh3_64_intdigest
 from flipbook.data.extras import SPLITS
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.records import Record, named_rows, record_of, survey
+from flipbook.data.same_content import SameContent
 from flipbook.data.split_groups import NOT_KEPT, IntArray, KeyArray
 from flipbook.data.turns import Media
 from flipbook.errors import ArgumentError, RecordError
@@ -66,7 +67,7 @@ class SplitFacts:
         rejected: why rows are no records.
     """
 
-    def __init__(self, *, by: str, start: Path) -> None:
+    def __init__(self, *, by: str, start: Path, by_content: bool) -> None:
         self.is_used = bytearray()
         self.num_records = 0
         self.tasks = Labels(MOST_STRATA)
@@ -75,6 +76,7 @@ class SplitFacts:
         self.image_folder: Path | None = None
         self.rejected: tuple[RecordError, ...] = ()
         self._by = by
+        self._same = SameContent() if by_content else None
         self._start = os.path.join(os.path.abspath(start), "")
         self._splits: array[int] = array("b")
         self._rows: array[int] = array("q")
@@ -89,6 +91,8 @@ class SplitFacts:
         media = record.media
         for item in media:
             self._add_media(row, item)
+            if self._same is not None:
+                self._same.add(row, item)
         if self._by == "group" and extras.group is not None:
             self._add_key(row, f"group {extras.group}")
         elif not media:
@@ -98,6 +102,15 @@ class SplitFacts:
         answer = record.conversations[-1][-1].text if extras.answer is None else extras.answer
         self.answers.add(f"{extras.task}: {answer}" if extras.task else answer)
         self.are_classes = self.are_classes and extras.kind == "classification"
+
+    def join_same(self) -> None:
+        """Join the records that show the same under several names; to be called once, at last.
+
+        Raises:
+            MediaError: a file cannot be read.
+        """
+        for row, key in self._same.keys() if self._same is not None else ():
+            self._add(row, key)
 
     @property
     def edge_rows(self) -> IntArray:
@@ -118,8 +131,9 @@ class SplitFacts:
     def _holds(self) -> NDArray[np.bool_]:
         """A picture belongs to the clip that is its folder only where a record shows that clip."""
         clips = np.fromiter(self._folder_clips, dtype=np.uint64, count=len(self._folder_clips))
-        holds: NDArray[np.bool_] = np.isin(np.asarray(self._keys, dtype=np.uint64), clips)
-        return holds | (np.asarray(self._is_weak, dtype=np.int8) == 0)
+        holds: NDArray[np.bool_] = np.asarray(self._is_weak, dtype=np.int8) == 0
+        holds[np.isin(np.asarray(self._keys, dtype=np.uint64), clips)] = True
+        return holds
 
     def _add_media(self, row: int, item: Media) -> None:
         if item.kind == "video" and not item.frames:
@@ -137,27 +151,37 @@ class SplitFacts:
 
     def _add_key(self, row: int, name: str, *, is_weak: bool = False) -> int:
         key = xxh3_64_intdigest(name.encode("utf-8", "surrogateescape"))
+        self._add(row, key, is_weak=is_weak)
+        return key
+
+    def _add(self, row: int, key: int, *, is_weak: bool = False) -> None:
         self._rows.append(row)
         self._keys.append(key)
         self._is_weak.append(is_weak)
-        return key
 
 
 def read_facts(
-    path: Path, *, out: Path, image_folder: str | os.PathLike[str] | None, by: str
+    path: Path,
+    *,
+    out: Path,
+    image_folder: str | os.PathLike[str] | None,
+    by: str,
+    by_content: bool,
 ) -> SplitFacts:
     """Return what is known of the records of a file, after looking for their media.
 
     Args:
         out: where the records will be written.
         by: "group" joins also what names the same group, "video" only what shows the same.
+        by_content: clips of different names are the same where their content is.
 
     Raises:
         ManifestError: the file cannot be read.
+        MediaError: a clip cannot be read.
         ArgumentError: `image_folder` is no folder.
     """
     folders = MediaFolders(path, image_folder)
-    facts = SplitFacts(by=by, start=folders.start)
+    facts = SplitFacts(by=by, start=folders.start, by_content=by_content)
     places = _Places(out, folders.start, path.absolute().parent)
     rejected: list[RecordError] = []
     for row in named_rows(path, survey(path)):
@@ -170,6 +194,7 @@ def read_facts(
         facts.is_used.append(1)
         facts.add(record)
         places.add(record)
+    facts.join_same()
     facts.rejected = tuple(rejected)
     facts.image_folder = places.image_folder
     return facts

@@ -9,20 +9,17 @@ on any machine and in whichever order the rows come, as long as the records have
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from flipbook.data.extras import SPLITS
 from flipbook.data.manifests import refuse_bad_records
-from flipbook.data.own import row_of
 from flipbook.data.rows import content_hash
 from flipbook.data.split_groups import (
     NOT_KEPT,
@@ -39,9 +36,9 @@ from flipbook.data.split_reading import (
     choose_strata,
     ids_at,
     read_facts,
-    used_records,
 )
-from flipbook.errors import ArgumentError, ManifestError, RecordError, did_you_mean
+from flipbook.data.split_writing import refuse_existing, write_splits
+from flipbook.errors import ArgumentError, RecordError, did_you_mean
 
 FRACTIONS = (0.8, 0.1, 0.1)
 SEED = 42
@@ -87,6 +84,7 @@ def split_manifest(
     seed: int = SEED,
     by: str = "group",
     stratify: str = "auto",
+    by_content: bool = True,
     override: bool = False,
     max_bad_fraction: float = 0.0,
 ) -> SplitResult:
@@ -100,50 +98,81 @@ def split_manifest(
         by: "group" keeps together what shares a group or a clip, "video" what shares a clip.
         stratify: what every split gets its share of: "task", "answer", "none", or "auto", which is
             the answer where all records are of kind classification, and else the task.
+        by_content: clips of different names are the same clip where their content is the same.
         override: divide anew also the records that have a split.
 
     Raises:
         ManifestError: the file cannot be read.
         ArgumentError: an argument is wrong, a file is there already, there are too few groups, or
             records that belong together have different splits.
-        DataError: too many records cannot be used.
+        DataError: too many records cannot be used, or a clip cannot be read.
     """
     path, out = Path(path), Path(out)
     _check_arguments(fractions, by=by, stratify=stratify)
     targets = {split: out / f"{split}.jsonl" for split in SPLITS}
-    _refuse_existing(targets.values())
+    refuse_existing(targets.values())
     known = content_hash(path)
-    facts = read_facts(path, out=out, image_folder=image_folder, by=by)
+    facts = read_facts(path, out=out, image_folder=image_folder, by=by, by_content=by_content)
     refuse_bad_records(
         facts.rejected,
         num_records=len(facts.is_used),
         max_bad_fraction=max_bad_fraction,
         paths=str(path),
     )
+    division = _divide(
+        facts, path, fractions=fractions, seed=seed, stratify=stratify, override=override
+    )
+    paths = {split: targets[split] for split in SPLITS if division.has(split)}
+    write_splits(
+        path, paths, splits=division.splits, facts=facts, image_folder=image_folder, known=known
+    )
+    return _result(division, facts, paths, fractions=fractions)
+
+
+@dataclass(frozen=True)
+class _Division:
+    """Where each record goes."""
+
+    groups: Groups
+    kept: IntArray
+    placement: Placement
+    stratified_by: str
+    strata: IntArray
+    labels: Sequence[str]
+
+    @property
+    def splits(self) -> IntArray:
+        return self.placement.splits[self.groups.numbers]
+
+    def has(self, split: str) -> bool:
+        return bool((self.placement.splits == SPLITS.index(split)).any())
+
+    def count(self, number: int) -> SplitCounts:
+        is_there = self.splits == number
+        counts = np.bincount(self.strata[is_there], minlength=len(self.labels)).tolist()
+        return SplitCounts(
+            groups=int((self.placement.splits == number).sum()),
+            records=int(is_there.sum()),
+            strata=dict(sorted(zip(self.labels, counts, strict=True))),
+        )
+
+
+def _divide(
+    facts: SplitFacts,
+    path: Path,
+    *,
+    fractions: Sequence[float],
+    seed: int,
+    stratify: str,
+    override: bool,
+) -> _Division:
     stratified_by, strata, labels = choose_strata(facts, stratify)
     groups = join_rows(facts.num_records, edge_rows=facts.edge_rows, edge_keys=facts.edge_keys)
     kept = _kept_splits(groups, facts, path, override=override)
     placement = place_groups(
         groups, strata=strata, kept=kept, fractions=fractions, names=SPLITS, seed=seed
     )
-    splits = placement.splits[groups.numbers]
-    filled = [split for number, split in enumerate(SPLITS) if (splits == number).any()]
-    paths = {split: targets[split] for split in filled}
-    _write(path, paths, splits=splits, facts=facts, image_folder=image_folder, known=known)
-    counts = {
-        split: _count(number, groups, placement, splits=splits, strata=strata, labels=labels)
-        for number, split in enumerate(SPLITS)
-        if split in filled or fractions[number] > 0
-    }
-    return SplitResult(
-        paths=paths,
-        counts=counts,
-        num_groups=len(groups.keys),
-        stratified_by=stratified_by,
-        image_folder=facts.image_folder,
-        notes=tuple(_notes(groups, placement, counts, kept=kept)),
-        rejected=facts.rejected,
-    )
+    return _Division(groups, kept, placement, stratified_by, strata, labels)
 
 
 def _check_arguments(fractions: Sequence[float], *, by: str, stratify: str) -> None:
@@ -158,14 +187,6 @@ def _check_arguments(fractions: Sequence[float], *, by: str, stratify: str) -> N
             raise ArgumentError(
                 f"--{flag} {word!r} is unknown; known are {', '.join(choices)}."
                 f"{did_you_mean(word, choices)}"
-            )
-
-
-def _refuse_existing(targets: Iterable[Path]) -> None:
-    for target in targets:
-        if os.path.lexists(target):
-            raise ArgumentError(
-                f"{target}: is there already; remove it or name another folder with --out"
             )
 
 
@@ -194,83 +215,37 @@ def _kept_splits(groups: Groups, facts: SplitFacts, path: Path, *, override: boo
     )
 
 
-def _write(
-    path: Path,
-    paths: dict[str, Path],
-    *,
-    splits: IntArray,
-    facts: SplitFacts,
-    image_folder: str | os.PathLike[str] | None,
-    known: str,
-) -> None:
-    """Write each record into the file of its split: all files whole, or none."""
-    out = next(iter(paths.values())).parent
-    folder = facts.image_folder or out
-    staged = {
-        split: target.with_name(f".{target.name}.unfinished") for split, target in paths.items()
+def _result(
+    division: _Division, facts: SplitFacts, paths: dict[str, Path], *, fractions: Sequence[float]
+) -> SplitResult:
+    """Return what is known after all was written."""
+    counts = {
+        split: division.count(number)
+        for number, split in enumerate(SPLITS)
+        if split in paths or fractions[number] > 0
     }
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            files = {split: stack.enter_context(name.open("wb")) for split, name in staged.items()}
-            records = used_records(path, facts, image_folder=image_folder)
-            for number, record in zip(splits.tolist(), records, strict=False):
-                row = row_of(record, folder=folder) | {"split": SPLITS[number]}
-                files[SPLITS[number]].write(_line_of(row))
-            for file in files.values():
-                file.flush()
-                os.fsync(file.fileno())
-        if content_hash(path) != known:
-            raise ManifestError(f"{path}: has changed while it was read; start again")
-        for split, target in paths.items():
-            staged[split].rename(target)
-    except OSError as error:
-        raise ArgumentError(
-            f"{out}: cannot be written to ({error.strerror}); make room there or name another "
-            "folder with --out"
-        ) from error
-    finally:
-        for name in staged.values():
-            name.unlink(missing_ok=True)
-
-
-def _line_of(row: Mapping[str, Any]) -> bytes:
-    try:
-        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
-    except UnicodeEncodeError:  # the name of a file that is no text
-        return json.dumps(row).encode() + b"\n"
-
-
-def _count(
-    number: int,
-    groups: Groups,
-    placement: Placement,
-    *,
-    splits: IntArray,
-    strata: IntArray,
-    labels: Sequence[str],
-) -> SplitCounts:
-    """Return what went into a split."""
-    counts = np.bincount(strata[splits == number], minlength=len(labels)).tolist()
-    return SplitCounts(
-        groups=int((placement.splits == number).sum()),
-        records=int((splits == number).sum()),
-        strata=dict(sorted(zip(labels, counts, strict=True))),
+    return SplitResult(
+        paths=paths,
+        counts=counts,
+        num_groups=len(division.groups.keys),
+        stratified_by=division.stratified_by,
+        image_folder=facts.image_folder,
+        notes=tuple(_notes(division, counts)),
+        rejected=facts.rejected,
     )
 
 
-def _notes(
-    groups: Groups, placement: Placement, counts: Mapping[str, SplitCounts], *, kept: IntArray
-) -> Iterator[str]:
+def _notes(division: _Division, counts: Mapping[str, SplitCounts]) -> Iterator[str]:
     """Yield what a person should know of a division, a sentence each."""
-    num_kept = int((kept != NOT_KEPT).sum())
+    placement = division.placement
+    num_kept = int((division.kept != NOT_KEPT).sum())
     if num_kept:
         yield (
             f"{_groups(num_kept)} stayed in the split that its records name; --override divides "
             "them anew."
         )
     if placement.too_large:
-        sizes = np.bincount(groups.numbers)[list(placement.too_large)]
+        sizes = np.bincount(division.groups.numbers)[list(placement.too_large)]
         yield (
             f"{_groups(len(sizes))} with more records than the share of a split, up to "
             f"{int(sizes.max()):,}, went where they fit, or to train where they fit nowhere."

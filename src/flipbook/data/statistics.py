@@ -212,7 +212,7 @@ class _Tally:
 
 def _of_task(counted: CountedTexts) -> AnswersOfTask:
     frequent = counted.most_frequent(NUM_FREQUENT)
-    majority = frequent[0].count if frequent else 1
+    majority = frequent[0].times if frequent else 1
     return AnswersOfTask(counted.total, counted.num_different, frequent, majority / counted.total)
 
 

@@ -44,7 +44,7 @@ class RowWriter:
             self._file = self._partial.open("w", encoding="utf-8", newline="\n")
         except OSError as error:
             raise ArgumentError(
-                f"{self.path} cannot be written ({error.strerror}); name another file."
+                f"{self.path} cannot be written ({error}); name another file."
             ) from error
         return self
 

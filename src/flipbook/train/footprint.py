@@ -2,8 +2,8 @@
 
     configuration, arguments -> Footprint: bytes of weights and moments, and of what a token leaves
 
-No weight is read, and none takes memory: two models of one and of two layers run on tensors that
-have a shape and nothing else, and the rest of the layers is as many times their difference.
+No weight is read, and none takes memory: a model of two layers, and of one, runs on tensors that have
+a shape and nothing else, and the rest of the layers is as many times their difference.
 """
 
 from __future__ import annotations
@@ -75,8 +75,14 @@ class Footprint:
 
 def footprint_of(config: FastVlmConfig, arguments: Arguments) -> Footprint:
     """Return the footprint of the model that a run with these arguments would train."""
+    model = shape_model(_with_layers(config, 2), arguments)
+    set_attention(model, IMPLEMENTATIONS["sdpa"])  # what it keeps is what the others keep
     text: Any = config.text_config
-    one, two = (dataclasses.asdict(_measured(config, arguments, number)) for number in (1, 2))
+    language_model = plain_model(model).model.language_model
+    with _without_numbers(model):
+        two = dataclasses.asdict(_measured(model, arguments))
+        language_model.layers = language_model.layers[:1]
+        one = dataclasses.asdict(_measured(model, arguments))
     further = int(text.num_hidden_layers) - 1
     values = {name: one[name] + further * (two[name] - one[name]) for name in one}
     return Footprint(**values | {"layer_token": two["token"] - one["token"]})
@@ -92,42 +98,31 @@ def shape_model(config: FastVlmConfig, arguments: Arguments) -> nn.Module:
     return prepare_model(arguments, named, lora=lora_of(arguments.model))
 
 
-def _measured(config: FastVlmConfig, arguments: Arguments, num_layers: int) -> Footprint:
-    """Return the footprint of a model with so many layers."""
-    model = shape_model(_with_layers(config, num_layers), arguments)
-    set_attention(model, IMPLEMENTATIONS["sdpa"])  # what it keeps is what the others keep
-    weights = _weight_bytes(model, arguments.model.quantize)
+def _measured(model: nn.Module, arguments: Arguments) -> Footprint:
+    """Return the footprint of a model whose tensors have no numbers."""
     trained = [(n, p.numel()) for n, p in model.named_parameters() if p.requires_grad]
-    inner = plain_model(model)
-    head, dtype = inner.lm_head.weight, autocast_dtype(arguments.training)
-    text: Any = config.text_config
+    inner, dtype = plain_model(model), autocast_dtype(arguments.training)
+    text, tower, head = inner.config.text_config, inner.model.vision_tower, inner.lm_head.weight
     itemsize = (dtype or torch.float32).itemsize
-    with _without_numbers(model):
-        copies, token = kept_of_tokens(model, autocast_dtype=dtype)
-        tower = inner.model.vision_tower
-        first = next(module for module in tower.modules() if isinstance(module, nn.Conv2d))
-        return Footprint(
-            weights=weights,
-            num_trained=sum(number for _, number in trained),
-            num_trained_tower=sum(n for name, n in trained if part_of(name) == "vision_tower"),
-            token=token,
-            layer_token=0.0,
-            residual_token=text.hidden_size * 4.0 * text_layers(model),
-            copies=copies,
-            visual_token=_kept_of_frames(model, dtype),
-            px=_kept_of_pixels(model, dtype),
-            tower_width=first.out_channels,
-            tower_itemsize=next(tower.parameters()).itemsize,
-            hidden=text.intermediate_size * itemsize,
-            head=head.numel() * 4.0 if head.requires_grad else 0.0,
-            vocabulary_rows=len(head),
-            head_itemsize=itemsize,
-        )
-
-
-def text_layers(model: nn.Module) -> int:
-    """Return how many layers the language model has."""
-    return len(plain_model(model).model.language_model.layers)
+    copies, token = kept_of_tokens(model, autocast_dtype=dtype)
+    first = next(module for module in tower.modules() if isinstance(module, nn.Conv2d))
+    return Footprint(
+        weights=_weight_bytes(model, arguments.model.quantize),
+        num_trained=sum(number for _, number in trained),
+        num_trained_tower=sum(n for name, n in trained if part_of(name) == "vision_tower"),
+        token=token,
+        layer_token=0.0,
+        residual_token=text.hidden_size * 4.0 * len(inner.model.language_model.layers),
+        copies=copies,
+        visual_token=_kept_of_frames(model, dtype),
+        px=_kept_of_pixels(model, dtype),
+        tower_width=first.out_channels,
+        tower_itemsize=next(tower.parameters()).itemsize,
+        hidden=text.intermediate_size * itemsize,
+        head=head.numel() * 4.0 if head.requires_grad else 0.0,
+        vocabulary_rows=len(head),
+        head_itemsize=itemsize,
+    )
 
 
 def _with_layers(config: FastVlmConfig, number: int) -> FastVlmConfig:
@@ -155,9 +150,14 @@ def _weight_bytes(model: nn.Module, quantize: str) -> float:
 @contextmanager
 def _without_numbers(model: nn.Module) -> Iterator[None]:
     """Let a model on the meta device run as if it were on a CPU; its results have no numbers."""
+    inner = plain_model(model).model
+    at_rest = tower_is_at_rest(model)
+    set_train_mode(model)
     with FakeTensorMode(allow_non_fake_inputs=True):
-        model.to_empty(device="cpu")
-        set_train_mode(model)
+        for part in (inner.language_model, inner.multi_modal_projector):
+            part.to_empty(device="cpu")
+        if not at_rest:
+            inner.vision_tower.to_empty(device="cpu")
         yield
 
 
@@ -180,6 +180,7 @@ def _kept_of_pixels(model: nn.Module, dtype: torch.dtype | None) -> float:
     if tower_is_at_rest(model):
         return 0.0
     tower = plain_model(model).model.vision_tower
+    tower.timm_model.set_grad_checkpointing(False)  # what it keeps then would not be seen here
 
     def compute(side_px: int) -> object:
         frame = torch.zeros(1, 3, side_px, side_px).contiguous(memory_format=torch.channels_last)

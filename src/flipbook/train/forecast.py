@@ -30,6 +30,8 @@ from flipbook.train.memory import GRADIENT_BYTES, MOMENT_BYTES
 from flipbook.video.frames import PX_PER_TOKEN
 
 MODEL_FILE = Path(__file__).parent / "memory_model.json"
+# On a GPU there are no libraries, but a context, kernels and workspaces: assumed, not measured.
+CONTEXT_BYTES = 0.6e9
 SCORE_BYTES = 4  # of a score of the head, which is widened to float32
 Terms = dict[str, float]
 
@@ -98,6 +100,8 @@ class MemoryModel:
     def predict(self, footprint: Footprint, step: StepShape) -> Forecast:
         """Return what a step takes on one process."""
         held = self._weigh(held_terms(footprint))
+        if step.device_type != self.device_type:
+            held += CONTEXT_BYTES - self.coefficients["libraries"]
         moments = {
             name: self._weigh(terms) for name, terms in passing_terms(footprint, step).items()
         }
@@ -141,10 +145,12 @@ def passing_terms(footprint: Footprint, step: StepShape) -> dict[str, Terms]:
     of_tower = footprint.num_trained_tower * GRADIENT_BYTES
     exchanged = gradients if step.num_processes > 1 else 0.0
     tower_kept = _kept_by_tower(footprint, step)
+    kept, again = _kept(footprint, step)
     return {
         "seeing": {"tower": _seen_at_once(footprint, step), "gradients": exchanged},
         "looking back": {
-            "activations": _kept(footprint, step) + footprint.copies,
+            "activations": kept + footprint.copies,
+            "layer again": again,
             "head": _scores(footprint, step) + footprint.head,
             "working": footprint.hidden * step.num_tokens,
             "gradients": exchanged,
@@ -156,18 +162,23 @@ def passing_terms(footprint: Footprint, step: StepShape) -> dict[str, Terms]:
         "learning": {
             "gradients": gradients + exchanged,
             "embeddings": footprint.head,
-            "left activations": _kept(footprint, step),
+            "left activations": kept + again,
         },
     }
 
 
-def _kept(footprint: Footprint, step: StepShape) -> float:
-    """Return what language model and projector keep for the backward pass."""
+def _kept(footprint: Footprint, step: StepShape) -> tuple[float, float]:
+    """Return what language model and projector keep for the backward pass.
+
+    Where activations are computed twice, those are the inputs of all layers, and beside them the
+    activations of the one layer at which the backward pass is.
+    """
     num_visual = step.num_frames * (step.side_px // PX_PER_TOKEN) ** 2
-    per_token = footprint.token
-    if step.recomputes:  # the inputs of all layers, and all of the one at which the pass is
-        per_token = footprint.residual_token + footprint.layer_token
-    return per_token * step.num_tokens + footprint.visual_token * num_visual
+    of_frames = footprint.visual_token * num_visual
+    if not step.recomputes:
+        return footprint.token * step.num_tokens + of_frames, 0.0
+    kept = footprint.residual_token * step.num_tokens + of_frames
+    return kept, footprint.layer_token * step.num_tokens
 
 
 def _kept_by_tower(footprint: Footprint, step: StepShape) -> Terms:

@@ -38,6 +38,12 @@ def sound(path: Path) -> Path:
     return path
 
 
+def rare(path: Path) -> Path:
+    source = ["-f", "lavfi", "-i", "testsrc=size=64x64:duration=0.2"]
+    run_ffmpeg(*source, "-c:v", "zmbv", "-f", "avi", path)
+    return path
+
+
 def picture(path: Path, size: tuple[int, int] = (96, 72), **how: Any) -> Path:
     Image.fromarray(numbered_picture(3, width=size[0], height=size[1])).save(path, **how)
     return path
@@ -68,6 +74,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path, MakeClip], Path], str, str]] = {
     "playlist": (lambda p, _: write(p, b"#EXTM3U\n/etc/passwd\n"), "wrong_type", "a playlist"),
     "pointer": (lambda p, _: write(p, b"version https://git-lfs"), "wrong_type", "git lfs pull"),
     "sound": (lambda p, _: sound(p), "audio_only", "only sound"),
+    "codec": (lambda p, _: rare(p), "wrong_type", "is coded as zmbv"),
     "noise": (lambda p, _: write(p, bytes(range(256)) * 9), "unreadable", "cannot be read as a"),
     "cut": (cut, "truncated", r"30 frames declared, \d+ decodable"),
     "holes": (holes, "damaged", "damaged"),
@@ -95,6 +102,9 @@ def test_bad_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flipbook.video.frames.MAX_IMAGE_PIXELS", 96 * 72 - 1)
     large = look(picture(tmp_path / "large.png"), kind="image").fault
     assert large is not None and large.code == "too_large"
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    bomb = look(picture(tmp_path / "bomb.png"), kind="image").fault
+    assert bomb is not None and bomb.code == "too_large" and "bomb" in bomb.reason
 
 
 def test_large_videos(make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch) -> None:

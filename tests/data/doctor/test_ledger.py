@@ -113,6 +113,12 @@ def test_files_that_may_not_be_opened_are_named(tmp_path: Path) -> None:
     assert [item.path for item in ledger.media][refused] == str(tmp_path / "gone.mp4")
 
 
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    (finding,) = read(tmp_path).entries[0].findings
+    assert finding.code == "refused" and "change its permissions" in finding.reason
+
+
 def test_each_file_stands_once_for_each_view(tmp_path: Path) -> None:
     stretch = [{"type": "video", "path": "a.mp4", "start_s": 1.0}, {"type": "text", "text": "What"}]
     ledger = read(

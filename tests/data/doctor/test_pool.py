@@ -90,7 +90,10 @@ def test_a_pool_that_breaks_is_made_anew(
         results = run_in_pool(
             fixtures_endings.end_as_named, items("one", "two"), num_workers=1, timeout_s=1.0
         )
-        with caplog.at_level(logging.WARNING), pytest.raises(DataError, match="--num_workers 1"):
+        with (
+            caplog.at_level(logging.WARNING),
+            pytest.raises(DataError, match="--num_workers 1.*__main__"),
+        ):
             next(results)
     assert BrokenPool.made == pools.MOST_BROKEN
     assert "they begin anew" in caplog.text

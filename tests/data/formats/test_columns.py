@@ -19,7 +19,7 @@ from flipbook.data.formats.columns import columns_of, notes_of_columns, read_col
 from flipbook.data.formats.origin import Origin
 from flipbook.data.formats.prompts import CAPTION_PROMPT
 from flipbook.data.formats.table import detect_format
-from flipbook.errors import ArgumentError, ManifestError
+from flipbook.errors import ArgumentError, ManifestError, RecordError
 
 
 @pytest.fixture
@@ -166,15 +166,15 @@ def test_how_a_clip_is_read(folder: Path) -> None:
     ],
 )
 def test_what_is_wrong_with_a_row(row: str, reason: str, folder: Path) -> None:
-    columns = parse_map("video=video,question=question,answer=answer,start_s=start,end_s=end,clip=c")
+    columns = parse_map(
+        "video=video,question=question,answer=answer,start_s=start,end_s=end,clip=c"
+    )
     origin = table(folder, f"video,question,answer,start,end,c\n{row}\n", columns=columns)
-    rows = list(read_columns(origin))
-    errors = [str(item) for item in rows if not isinstance(item, dict)]
-    errors += outcome(lambda _: iter([]), origin).errors
-    if not errors:  # whoever reads the row looks at its path
-        with pytest.raises(Exception, match=reason):
-            outcome(read_columns, origin)
-        return
+    try:
+        errors = outcome(read_columns, origin).errors
+    except RecordError as error:  # whoever reads the row looks at its path
+        errors = [str(error)]
+    assert len(errors) == 1
     assert reason in errors[0]
 
 
@@ -206,8 +206,19 @@ def test_a_missing_column_is_told_of(folder: Path) -> None:
     origin = table(folder, "path,q,a\nx,y,z\n", columns=parse_map("video=pth,answer=a"))
     with pytest.raises(ManifestError) as caught:
         columns_of(origin)
-    assert "--map video=pth, and there is no column 'pth'. Did you mean 'path'?" in str(caught.value)
+    assert "--map video=pth, and there is no column 'pth'. Did you mean 'path'?" in str(
+        caught.value
+    )
     assert "There are: path, q, a." in str(caught.value)
+
+
+def test_columns_that_nobody_can_guess(folder: Path) -> None:
+    with pytest.raises(ManifestError) as caught:
+        list(read_columns(Origin(write_json(folder / "t.json", [{"q": 1}]))))
+    assert "no columns are obviously those of the video and the answer; name them" in str(
+        caught.value
+    )
+    assert "There are: q." in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +257,10 @@ def test_a_map_that_is_not_enough(columns: dict[str, str], message: str) -> None
         ({"file_name": "v", "label": "run"}, "video=file_name,answer=label"),
         ({"image": "i", "query": "q", "caption": "c"}, "image=image,question=query,answer=caption"),
         ({"Video Path": "v", "text": "t"}, "video=Video Path,answer=text"),
-        ({"video": "v", "answer": "a", "kind": "indoor", "split": "7"}, "video=video,answer=answer"),
+        (
+            {"video": "v", "answer": "a", "kind": "indoor", "split": "7"},
+            "video=video,answer=answer",
+        ),
         ({"video": "v", "answer": "a", "kind": "open"}, "video=video,answer=answer,kind=kind"),
         ({"name": "v", "words": "a"}, ""),
     ],

@@ -140,6 +140,18 @@ def test_a_folder_with_a_list_of_its_clips(tmp_path: Path) -> None:
     assert Origin(tmp_path).head.keys == {"file_name", "label"}
 
 
+def test_lists_in_the_folders_of_splits(tmp_path: Path) -> None:
+    for split in ("train", "val", "other"):
+        (tmp_path / split).mkdir()
+        write(tmp_path / split / "metadata.jsonl", '{"file_name": "a.mp4", "text": "x"}\n7\n')
+    assert list(rows_of(tmp_path)) == [
+        (1, {"split": "train", "file_name": "train/a.mp4", "text": "x"}),
+        (2, 7),
+        (3, {"split": "validation", "file_name": "val/a.mp4", "text": "x"}),
+        (4, 7),
+    ]
+
+
 def test_a_folder_without_a_data_set(tmp_path: Path) -> None:
     assert Origin(tmp_path).head.rows == ()
     with pytest.raises(ManifestError, match="is a folder without a data set; name a file"):

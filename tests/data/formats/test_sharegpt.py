@@ -206,9 +206,7 @@ def test_what_is_wrong_with_a_turn(turn: dict[str, Any], reason: str, folder: Pa
         ({"instruction": "x"}, "has no 'output'; add it, or mend 'columns' in dataset_info.json"),
     ],
 )
-def test_what_is_wrong_with_a_row_of_alpaca(
-    row: dict[str, Any], reason: str, folder: Path
-) -> None:
+def test_what_is_wrong_with_a_row_of_alpaca(row: dict[str, Any], reason: str, folder: Path) -> None:
     write_json(folder / "mllm_video_demo.json", [row])
     origin = described(folder, formatting="alpaca", columns={})
     records, errors = outcome(read_dataset_info, origin)

@@ -86,9 +86,7 @@ def test_a_list_of_questions(folder: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_told(row: dict[str, Any], reason: str, folder: Path) -> None:
-    records, errors = outcome(
-        read_video_instruct, Origin(write_json(folder / "train.json", [row]))
-    )
+    records, errors = outcome(read_video_instruct, Origin(write_json(folder / "train.json", [row])))
     assert not records
     assert len(errors) == 1
     assert reason in errors[0]

@@ -10,7 +10,7 @@ on where it was.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,18 +20,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from flipbook.data.doctor.examine import Examined, examine
 from flipbook.data.doctor.findings import Finding
 from flipbook.data.doctor.journal import Journal
-from flipbook.data.doctor.leakage import Contents, find_leaks
 from flipbook.data.doctor.ledger import (
     OWN_SPLIT,
     Entry,
-    Ledger,
     Manifest,
     RowReader,
-    read_ledger,
 )
-from flipbook.data.doctor.lengths import find_lengths
-from flipbook.data.doctor.reading import read_media
-from flipbook.data.doctor.repeats import find_same_content
 from flipbook.data.doctor.report import Checked, print_checked, summarise
 from flipbook.data.doctor.writing import (
     NOTES_FILE,
@@ -100,45 +94,22 @@ def check_manifests(
     before = [content_hash(manifest.path) for manifest in manifests]
     make_folder(out)
     with _progress(console) as progress:
-        rows = progress.track(reader.rows(), description="reading records")
-        ledger = read_ledger(reader, rows, settings)
-        examined, num_known = read_media(
-            ledger,
+        found = inspect(
+            reader,
             Journal(out / JOURNAL_FILE, settings=settings, timeout_s=file_timeout_s),
-            partial(work, settings=settings, contents_folder=out / CONTENTS_FOLDER),
             progress,
+            settings=settings,
+            encoder=encoder,
+            work=partial(work, settings=settings, contents_folder=out / CONTENTS_FOLDER),
             num_workers=num_workers,
-            timeout_s=file_timeout_s,
+            file_timeout_s=file_timeout_s,
         )
-        _add_media_faults(ledger, examined)
-        if encoder is not None:
-            _count_tokens(reader, ledger, examined, encoder, progress, num_workers=num_workers)
-    for entry, leak in list(find_leaks(ledger.entries, _contents_of(ledger, examined))):
-        entry.findings.append(leak)
-    notes = _all_notes(ledger, examined)
-    clean = clean_sources(ledger, out=out, is_beside=is_beside)
     _check_unchanged(manifests, before)
-    summary = summarise(
-        ledger,
-        examined,
-        notes,
-        clean=clean,
-        settings=settings,
-        counts_tokens=encoder is not None,
-    )
-    checked = Checked(
-        out=out,
-        clean=_by_split(manifests, clean, sources),
-        num_read=len(ledger.entries),
-        num_clean=_write(ledger, notes, clean, out=out, summary=summary),
-        quarantined=quarantined_of(ledger),
-        notes=Counter(note.code for note, _ in notes),
-        num_examined=len(examined) - num_known,
-        num_known=num_known,
-        summary=summary,
+    checked = _write(
+        found, out=out, is_beside=is_beside, settings=settings, counts_tokens=encoder is not None
     )
     starts = dict.fromkeys(str(folders.start) for folders in reader.folders)
-    print_checked(checked, notes, console=console, folders=[*starts])
+    print_checked(checked, console=console, folders=[*starts])
     return checked
 
 
@@ -155,17 +126,6 @@ def _manifests(sources: Mapping[str, Sequence[Source]]) -> tuple[Manifest, ...]:
         if split not in (*SPLITS, OWN_SPLIT):
             raise ValueError(f"{split!r} is no split; known are {', '.join(SPLITS)}")
     return manifests
-
-
-def _by_split(
-    manifests: Sequence[Manifest], clean: Sequence[Source], splits: Iterable[str]
-) -> dict[str, tuple[Source, ...]]:
-    """Return clean data sets as the old ones were given."""
-    pairs = [*zip(manifests, clean, strict=True)]
-    return {
-        split: tuple(source for manifest, source in pairs if manifest.split == split)
-        for split in splits
-    }
 
 
 def _check_numbers(num_workers: int, file_timeout_s: float) -> None:
@@ -196,84 +156,44 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _add_media_faults(ledger: Ledger, examined: Mapping[int, Examined]) -> None:
-    for entry in ledger.entries:
-        for number in entry.media:
-            fault = examined[number].fault if number in examined else None
-            if fault is not None:
-                entry.findings.append(fault)
-
-
-def _count_tokens(
-    reader: RowReader,
-    ledger: Ledger,
-    examined: Mapping[int, Examined],
-    encoder: ConversationEncoder,
-    progress: Progress,
-    *,
-    num_workers: int,
-) -> None:
-    """Add what is found when records are encoded."""
-    frames_of = {
-        item: examined[number].num_frames
-        for item, number in ledger.media.items()
-        if number in examined and examined[number].fault is None
-    }
-    task = progress.add_task("counting tokens", total=len(ledger.entries))
-    for number, findings in find_lengths(
-        reader, ledger, frames_of=frames_of, encoder=encoder, num_workers=num_workers
-    ):
-        ledger.entries[number].findings += findings
-        progress.update(task, completed=number + 1)
-
-
-def _contents_of(ledger: Ledger, examined: Mapping[int, Examined]) -> Contents:
-    """Return a function: entry -> hash and path of each video and image that it shows."""
-    items = list(ledger.media)
-
-    def contents(entry: Entry) -> list[tuple[str, str]]:
-        shown = [(examined[number].content, items[number].path) for number in entry.media]
-        return [(content, path) for content, path in shown if content is not None]
-
-    return contents
-
-
-def _all_notes(ledger: Ledger, examined: Mapping[int, Examined]) -> list[Note]:
-    """Return what is unusual about files and about records, each once."""
-    of_media = dict.fromkeys(note for found in examined.values() for note in found.notes)
-    contents = (
-        (found.content, item.path)
-        for item, number in ledger.media.items()
-        if (found := examined.get(number)) is not None and found.content is not None
-    )
-    notes: list[Note] = [(note, None) for note in (*of_media, *find_same_content(contents))]
-    notes += [
-        (finding, entry)
-        for entry in ledger.entries
-        for finding in dict.fromkeys(entry.findings)
-        if not finding.rejects
-    ]
-    return notes
-
-
 def _write(
-    ledger: Ledger,
-    notes: Sequence[Note],
-    clean: Sequence[Source],
-    *,
-    out: Path,
-    summary: dict[str, object],
-) -> int:
-    """Write all files but the journal; return how many rows the clean manifests have.
+    found: Inspection, *, out: Path, is_beside: bool, settings: ClipSettings, counts_tokens: bool
+) -> Checked:
+    """Write all files but the journal; return what they hold.
 
     Raises:
         DataError: one cannot be written.
     """
+    ledger, notes = found.ledger, found.notes
+    clean = clean_sources(ledger, out=out, is_beside=is_beside)
+    summary = summarise(found, clean=clean, settings=settings, counts_tokens=counts_tokens)
     num_clean = 0
     for number, manifest in enumerate(ledger.manifests):
         entries = [entry for entry in ledger.entries if entry.manifest == number]
         num_clean += write_clean(manifest, entries, Path(clean[number].path))
-    write_lines(out / QUARANTINE_FILE, (one.as_dict() for one in quarantined_of(ledger)))
+    quarantined = quarantined_of(ledger)
+    write_lines(out / QUARANTINE_FILE, (one.as_dict() for one in quarantined))
     write_lines(out / NOTES_FILE, (note_as_dict(note, entry) for note, entry in notes))
     write_json(out / SUMMARY_FILE, summary)
-    return num_clean
+    return Checked(
+        out=out,
+        clean=clean_by_split(ledger.manifests, clean),
+        num_read=len(ledger.entries),
+        num_clean=num_clean,
+        quarantined=quarantined,
+        notes=notes,
+        num_examined=len(found.examined) - found.num_known,
+        num_known=found.num_known,
+        summary=summary,
+    )
+
+
+def clean_by_split(
+    manifests: Sequence[Manifest], clean: Sequence[Source]
+) -> dict[str, tuple[Source, ...]]:
+    """Return clean data sets under every split, in the order in which the old ones were given."""
+    pairs = [*zip(manifests, clean, strict=True)]
+    return {
+        split: tuple(source for manifest, source in pairs if manifest.split == split)
+        for split in (*SPLITS, OWN_SPLIT)
+    }

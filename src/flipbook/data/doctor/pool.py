@@ -81,7 +81,8 @@ def run_in_pool(
         finally:
             _stop(pool, spared=others)
     raise DataError(
-        "the processes that read media do not stay alive; check again with --num_workers 1"
+        "the processes that read media do not stay alive; check again with --num_workers 1. A "
+        'script of your own must call this under `if __name__ == "__main__":`'
     )
 
 

@@ -52,7 +52,7 @@ class _Pass:
                 unknown.append(item)
             else:
                 self.take(item, known)
-        return unknown
+        return [*self.still_to_read(unknown)] if self.deadly else unknown
 
     def still_to_read(self, items: list[Media]) -> Iterator[Media]:
         """Yield items shortly before they are read, but for other views of deadly files."""

@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.text import Text
 
 from flipbook.data.doctor.examine import Examined
-from flipbook.data.doctor.findings import FAULTS, NOTES, Finding
-from flipbook.data.doctor.ledger import Entry, Ledger
+from flipbook.data.doctor.findings import FAULTS, NOTES
+from flipbook.data.doctor.inspection import Inspection, Note
+from flipbook.data.doctor.ledger import Ledger
 from flipbook.data.doctor.writing import NOTES_FILE, QUARANTINE_FILE, Quarantined, told
 from flipbook.data.sources import Source
 from flipbook.data.turns import Media
@@ -36,7 +37,7 @@ class Checked:
         num_read: rows of all manifests, sound or not.
         num_clean: rows of the clean manifests.
         quarantined: why the others are left out, one for each record and reason.
-        notes: how often each code of `NOTES` was found.
+        notes: what is unusual about files, and about records (with their entry).
         num_examined: videos and images, with their views, that this pass read.
         num_known: those that an earlier pass had read.
         summary: all counts, as in `summary.json`.
@@ -47,7 +48,7 @@ class Checked:
     num_read: int
     num_clean: int
     quarantined: tuple[Quarantined, ...]
-    notes: Counter[str]
+    notes: tuple[Note, ...]
     num_examined: int
     num_known: int
     summary: dict[str, Any]
@@ -76,9 +77,7 @@ class Checked:
 
 
 def summarise(
-    ledger: Ledger,
-    examined: Mapping[int, Examined],
-    notes: Sequence[tuple[Finding, Entry | None]],
+    found: Inspection,
     *,
     clean: Sequence[Source],
     settings: ClipSettings,
@@ -87,9 +86,10 @@ def summarise(
     """Return all counts.
 
     Args:
-        examined: what was found in media, by their numbers.
+        clean: the clean data sets, in the order of the old ones.
         counts_tokens: whether budget and labels were looked at.
     """
+    ledger = found.ledger
     num_clean = sum(entry.is_sound for entry in ledger.entries)
     return {
         "flipbook": version("flipbook-vlm"),
@@ -98,8 +98,8 @@ def summarise(
         "num_quarantined": len(ledger.entries) - num_clean,
         "manifests": _manifests(ledger, clean),
         "quarantined": _by_code(ledger),
-        "notes": dict(Counter(note.code for note, _ in notes)),
-        "media": _media_facts(ledger, examined),
+        "notes": dict(Counter(note.code for note, _ in found.notes)),
+        "media": _media_facts(ledger, found.examined),
         "clip_settings": asdict(settings),
         "budget_and_labels_checked": counts_tokens,
     }
@@ -172,25 +172,19 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
     return {"min": min(values), "median": statistics.median(values), "max": max(values)}
 
 
-def print_checked(
-    checked: Checked,
-    notes: Sequence[tuple[Finding, Entry | None]],
-    *,
-    console: Console,
-    folders: Sequence[str] = (),
-) -> None:
+def print_checked(checked: Checked, *, console: Console, folders: Sequence[str] = ()) -> None:
     """Print what was found, so that a person knows what to mend first.
 
     Args:
         folders: paths in them are printed without them.
     """
-    for line in _lines(checked, notes):
+    for line in _lines(checked):
         for folder in folders:
             line = line.replace(f"{folder}/", "")
         console.print(Text(line))
 
 
-def _lines(checked: Checked, notes: Sequence[tuple[Finding, Entry | None]]) -> Iterator[str]:
+def _lines(checked: Checked) -> Iterator[str]:
     yield from _media_lines(checked)
     yield ""
     yield (
@@ -206,10 +200,10 @@ def _lines(checked: Checked, notes: Sequence[tuple[Finding, Entry | None]]) -> I
         yield ""
         yield f"quarantined (all reasons are in {checked.out / QUARANTINE_FILE})"
         yield from _fault_lines(checked)
-    if notes:
+    if checked.notes:
         yield ""
         yield f"kept, but worth knowing (all are in {checked.out / NOTES_FILE})"
-        yield from _note_lines(notes)
+        yield from _note_lines(checked.notes)
     if not checked.summary["budget_and_labels_checked"]:
         yield ""
         yield "Token budget and labels were not looked at: no model was named."
@@ -252,7 +246,7 @@ def _fault_lines(checked: Checked) -> Iterator[str]:
         yield (f"  {'':<{width}}  e.g. {example.record_id}: {told(example.path, example.reason)}")
 
 
-def _note_lines(notes: Sequence[tuple[Finding, Entry | None]]) -> Iterator[str]:
+def _note_lines(notes: Sequence[Note]) -> Iterator[str]:
     counts = Counter(note.code for note, _ in notes)
     first = {note.code: (note, entry) for note, entry in reversed(notes)}
     width = max(map(len, counts))

@@ -84,6 +84,11 @@ def guess_columns(rows: Sequence[Mapping[str, Any]]) -> Columns:
     return found
 
 
+def is_enough(columns: Mapping[str, str]) -> bool:
+    """Return whether there is something to show and something to learn."""
+    return bool(set(MEDIA_FIELDS) & columns.keys()) and "answer" in columns
+
+
 def check_columns(columns: Mapping[str, str], names: Iterable[str], *, path: object) -> None:
     """Check that a table has the columns that the user names.
 

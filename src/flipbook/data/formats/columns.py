@@ -20,18 +20,18 @@ from flipbook.data.formats import cells
 from flipbook.data.formats.asked import Rows, is_blank
 from flipbook.data.formats.column_names import (
     LABEL_NAMES,
-    MEDIA_FIELDS,
     Columns,
     check_columns,
     describe_columns,
     guess_columns,
+    is_enough,
     split_names,
 )
 from flipbook.data.formats.media_names import MediaNames
 from flipbook.data.formats.origin import Head, Origin, rows_of
 from flipbook.data.formats.prompts import CAPTION_PROMPT, choice_question, class_question, letter_of
 from flipbook.data.formats.turns_of import own_rows
-from flipbook.errors import ArgumentError, RecordError
+from flipbook.errors import ArgumentError, ManifestError, RecordError
 
 _MOST_CLASSES = 1000  # more different labels are texts of their own
 _EXTRAS = ("task", "group", "split")
@@ -52,8 +52,7 @@ def is_columns(head: Head) -> bool:
     """Return whether columns are obviously named: one for a video or image, one for the answer."""
     if head.is_object:
         return False
-    found = guess_columns(head.rows)
-    return bool(set(MEDIA_FIELDS) & found.keys()) and "answer" in found
+    return is_enough(guess_columns(head.rows))
 
 
 def read_columns(origin: Origin) -> Rows:
@@ -74,11 +73,17 @@ def columns_of(origin: Origin) -> Columns:
     Raises:
         ManifestError, ArgumentError: see `read_columns`.
     """
-    if not origin.columns:
-        return guess_columns(origin.head.rows)
     names = dict.fromkeys(name for row in origin.head.rows for name in row)
-    check_columns(origin.columns, names, path=origin.path)
-    return dict(origin.columns)
+    if origin.columns:
+        check_columns(origin.columns, names, path=origin.path)
+        return dict(origin.columns)
+    found = guess_columns(origin.head.rows)
+    if not is_enough(found):
+        raise ManifestError(
+            f"{origin.path}: no columns are obviously those of the video and the answer; name them "
+            f"with --map video=COLUMN,answer=COLUMN. There are: {', '.join(names) or '(none)'}."
+        )
+    return found
 
 
 def notes_of_columns(origin: Origin) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from flipbook.data.extras import split_named
 from flipbook.data.formats.huggingface import (
     is_data_set_folder,
     rows_of_data_set,
@@ -25,8 +26,9 @@ from flipbook.errors import ManifestError, did_you_mean
 
 NumberedRow = tuple[int, Any]
 JSON_ENDINGS = (".json", ".jsonl", ".ndjson")
+_LISTS = ("metadata.csv", "metadata.jsonl")
 _MOST_OBJECT_BYTES = 4 << 30
-_START_CHARACTERS = 1 << 16
+_LONGEST_LINE = 1 << 24  # characters of one row; an object over all may have more in one line
 
 
 def rows_of(path: Path, *, extracted: Path | None = None) -> Iterator[NumberedRow]:
@@ -80,15 +82,15 @@ def is_json_object(path: Path) -> bool:
     check_file(path)
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
-            start = file.read(_START_CHARACTERS).lstrip()
+            filled = (
+                line for line in iter(lambda: file.readline(_LONGEST_LINE), "") if line.strip()
+            )
+            first, second = next(filled, ""), next(filled, "")
     except OSError as error:
         raise ManifestError(f"{path}: cannot be read ({error}); check the path") from error
-    if not start.startswith("{"):
+    if not first.lstrip().startswith("{"):
         return False
-    first_line = start.split("\n", 1)[0]
-    whole = StrictDecoder().decode(first_line)
-    is_line = not isinstance(whole, BadRow) and len(start) > len(first_line.rstrip()) + 1
-    return not is_line
+    return not second or isinstance(StrictDecoder().decode(first), BadRow)
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -115,19 +117,36 @@ def _rows_of_folder(path: Path, extracted: Path | None) -> Iterator[NumberedRow]
     if is_data_set_folder(path):
         yield from rows_of_data_set(path, extracted=extracted)
         return
-    listed = list_of_folder(path)
-    if listed is None:
+    lists = lists_of_clips(path)
+    if not lists:
         raise ManifestError(
             f"{path}: is a folder without a data set; name a file, or a folder that was saved by "
             "`datasets` or holds Parquet files"
         )
-    yield from rows_of(listed, extracted=extracted)
+    number = 0
+    for listed in lists:
+        for _, row in rows_of(listed, extracted=extracted):
+            number += 1
+            yield number, _placed(row, listed.parent.relative_to(path))
 
 
-def list_of_folder(path: Path) -> Path | None:
-    """Return the list of its clips that lies in a folder: `metadata.csv` or `metadata.jsonl`."""
-    names = ("metadata.csv", "metadata.jsonl")
-    return next((path / name for name in names if (path / name).is_file()), None)
+def lists_of_clips(path: Path) -> list[Path]:
+    """Return the lists that lie beside the clips of a folder, or in the folders of its splits.
+
+    They are called `metadata.csv` or `metadata.jsonl`, as the library `datasets` wants it.
+    """
+    folders = [path, *(item for item in sorted(path.iterdir()) if split_named(item.name))]
+    lists = [folder / name for folder in folders for name in _LISTS if (folder / name).is_file()]
+    return [listed for listed in lists if listed.parent == path] or lists
+
+
+def _placed(row: Any, folder: Path) -> Any:
+    """Return a row of a list in the folder of a split as one beside that folder would have it."""
+    if not isinstance(row, dict) or folder == Path():
+        return row
+    name = row.get("file_name")
+    named = {"file_name": f"{folder}/{name}"} if isinstance(name, str) else {}
+    return {"split": split_named(folder.name)} | row | named
 
 
 def _rows_of_table(path: Path, delimiter: str) -> Iterator[NumberedRow]:
@@ -156,7 +175,7 @@ def _uneven(num_fields: int, num_names: int) -> BadRow:
 def _delimiter_of(path: Path, usual: str) -> str:
     """Return what stands between the columns; in many countries that is a semicolon."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
-        first_line = file.readline(_START_CHARACTERS)
+        first_line = file.readline(_LONGEST_LINE)
     return ";" if usual == "," and "," not in first_line and ";" in first_line else usual
 
 

@@ -33,9 +33,10 @@ class MediaNames:
         self._num_hints = 0
 
     def has(self, name: object) -> bool:
-        """Return whether a file of this id or file name is there; `find` may still find several."""
+        """Return whether a clip of this id or file name is there; `find` may still find several."""
         text = str(name)
-        return self._is_there(text) or _stem_of(text) in self._stems()
+        is_file = self._is_there(text) or _stem_of(text) in self._stems()
+        return is_file or Path(text).name in self._folders()
 
     def find_folder(self, name: str, *, record_id: str) -> str:
         """Return the path, relative to the folder, of the folder of pictures of an id or path.
@@ -61,6 +62,8 @@ class MediaNames:
         text = str(name)
         if self._is_there(text):
             return text
+        if _stem_of(text) not in self._stems() and Path(text).name in self._folders():
+            return self._only(text, Path(text).name, self._folders(), record_id)
         return self._only(text, _stem_of(text), self._stems(), record_id)
 
     def _only(self, text: str, key: str, known: dict[str, list[str]], record_id: str) -> str:
@@ -85,13 +88,6 @@ class MediaNames:
     def _is_there(self, text: str) -> bool:
         try:
             return _has_media_ending(text) and (self.folder / text).is_file()
-        except (OSError, ValueError):
-            return False
-
-    def _is_folder(self, text: str) -> bool:
-        """Return whether a clip of this name is a folder, of pictures it is hoped."""
-        try:
-            return text not in ("", ".", "..") and (self.folder / text).is_dir()
         except (OSError, ValueError):
             return False
 

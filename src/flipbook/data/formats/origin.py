@@ -18,7 +18,7 @@ from flipbook.data.formats.containers import (
     JSON_ENDINGS,
     NumberedRow,
     is_json_object,
-    list_of_folder,
+    lists_of_clips,
     read_object,
     rows_of,
 )
@@ -131,7 +131,7 @@ def read_head(path: Path) -> Head:
     Raises:
         ManifestError: the file cannot be read.
     """
-    if path.is_dir() and not is_data_set_folder(path) and list_of_folder(path) is None:
+    if path.is_dir() and not is_data_set_folder(path) and not lists_of_clips(path):
         return Head(path, ())
     if is_json_object(path):
         content = read_object(path)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from flipbook.data.extras import CLIP_KEY, Extras, is_whole_text
+from flipbook.data.extras import CLIP_KEY, Extras
 from flipbook.data.formats.asked import OwnRow, Row, Rows, read_each
 from flipbook.data.formats.origin import Origin
 from flipbook.data.parts import shown
@@ -57,15 +57,16 @@ def id_of(row: Row, name: str) -> str:
     """Return the id of a row, or `name` where it has none.
 
     Raises:
-        RecordError: it is neither text nor a whole number.
+        RecordError: it is neither text that can be printed nor a whole number.
     """
     row_id = row.get("id")
     if row_id is None or row_id == "":
         return name
-    is_word = isinstance(row_id, (str, int)) and not isinstance(row_id, bool)
-    if is_word and is_whole_text(str(row_id)):
-        return str(row_id)
-    raise RecordError(name, f"'id' is {shown(row_id)}; it must be text or a whole number")
+    if isinstance(row_id, bool) or not isinstance(row_id, (str, int)):
+        raise RecordError(name, f"'id' is {shown(row_id)}; it must be text or a whole number")
+    if not str(row_id).isprintable():  # a line break, or half of a character
+        raise RecordError(name, f"'id' is {shown(row_id)}; it must be text that can be printed")
+    return str(row_id)
 
 
 def kept_of(row: Row) -> dict[str, Any]:
