@@ -30,6 +30,7 @@ SHORT_RUN: dict[str, object] = {
     "use_cpu": True,
     "report_to": "none",
     "eval_num_answers": 0,
+    "proof_records": 0,
 }
 
 

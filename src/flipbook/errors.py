@@ -42,8 +42,8 @@ class MediaError(DataError):
 
     def __init__(self, path: str, message: str) -> None:
         self.path = path
-        self.message = message
-        super().__init__(f"{path}: {message}")
+        self.message = one_line(message)
+        super().__init__(f"{one_line(path)}: {self.message}")
 
     def __reduce__(self) -> tuple[type[MediaError], tuple[str, str]]:
         return type(self), (self.path, self.message)
@@ -54,8 +54,8 @@ class RecordError(DataError):
 
     def __init__(self, record_id: str, message: str) -> None:
         self.record_id = record_id
-        self.message = message
-        super().__init__(f"record {record_id}: {message}")
+        self.message = one_line(message)
+        super().__init__(f"record {record_id}: {self.message}")
 
     def __reduce__(self) -> tuple[type[RecordError], tuple[str, str]]:
         return type(self), (self.record_id, self.message)
@@ -75,6 +75,16 @@ class CheckpointError(FlipbookError):
 
 class TrainingError(FlipbookError):
     """The run itself went wrong: a number that is not finite, or nothing to train."""
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line that every terminal shows: letters that cannot be printed as codes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+        for letter in " ".join(text.split())
+    )
 
 
 def did_you_mean(unknown: str, known: Iterable[str]) -> str:

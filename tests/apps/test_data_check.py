@@ -73,12 +73,19 @@ def test_clean_records_lie_beside_the_file_and_the_exit_tells(
 
 
 @pytest.mark.usefixtures("serial")
-def test_without_an_image_folder_the_clean_file_is_a_neighbour(manifest: Path) -> None:
+def test_without_an_image_folder_the_clean_file_is_a_neighbour(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (manifest.parent / "clips").unlink()
     write_rows(manifest, [row("words alone", None), row("bad", "gone.mp4")])
     run(parse(manifest, "--max_bad_fraction", 0.5))
     clean = read_lines(manifest.with_name("rows_checked.jsonl"))
     assert [one["id"] for one in clean] == ["words alone"]
+    out = manifest.with_name("out")
+    run(parse(manifest, "--max_bad_fraction", 0.5, "--out", out))
+    assert read_lines(out / "rows.jsonl") == clean
+    printed = capsys.readouterr().out
+    assert f"out/rows.jsonl (read it with --image_folder {manifest.parent})" in printed
 
 
 def test_stopping_says_how_to_go_on(

@@ -42,6 +42,13 @@ def test_long_records_are_shortened_and_say_so() -> None:
     assert "... and 1 conversations more" in text
 
 
+def test_control_codes_do_not_reach_the_terminal() -> None:
+    turns = (Turn("user", ("a\x1b[2Jb\nc\td",)), Turn("assistant", ("é ok",)))
+    text = sample_text(Record("r", (turns,)), folder=Path("/d"))
+    assert "a\\x1b[2Jb\n             c\\td" in text
+    assert "assistant  é ok" in text
+
+
 def test_media_elsewhere_are_named_in_full() -> None:
     turns = (
         Turn("user", (Media("image", "/e/c.png", view=View(start_s=1)),)),

@@ -22,9 +22,10 @@ def choice(frames: int, side: int, size: int | None, **changed: Any) -> Choice:
         "batch_size": size,
         "longest_tokens": 10,
         "num_too_long": 0,
-        "peak_bytes": 50,
-        "recomputed_bytes": 30,
         "fits": "kept",
+        "peak_bytes": 50,
+        "kept_bytes": 50,
+        "recomputed_bytes": 30,
     }
     return Choice(**values | changed)
 

@@ -24,9 +24,7 @@ ALL_PARTS = ["--train_parts", "vision_tower", "projector", "language_model"]
 
 
 def arguments(*words: str) -> Arguments:
-    return parse_arguments(
-        ["--data_path=none.json", "--use_cpu=true", "--report_to=none", *words]
-    )
+    return parse_arguments(["--data_path=none.json", "--use_cpu=true", "--report_to=none", *words])
 
 
 def real_model(args: Arguments) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.fastvlm import plain_model, tower_features
 from flipbook.train.arguments import Arguments
 from flipbook.train.features import use_store
+from flipbook.train.intake import take_in
 from flipbook.train.parsing import make_parser, parse_arguments
 from flipbook.train.progress import format_duration
 from flipbook.train.start import fit_to_checkpoint, load_start_model, lora_of, prepare_model
@@ -131,9 +133,14 @@ def encode(arguments: Arguments, *, console: Console) -> Tally:
         ArgumentError, CheckpointError, DataError: see `run`.
     """
     args = arguments.training
+    shown = console if args.process_index == 0 else Console(quiet=True)
+    run_folder = Path(str(args.output_dir))
+    intake = take_in(arguments, run_folder=run_folder, is_resumed=False, console=shown)
     checkpoint = load_start_model(arguments)
     data_args = fit_to_checkpoint(arguments.data, checkpoint)
-    data = make_supervised_data_module(checkpoint.tokenizer, data_args)
+    data = make_supervised_data_module(
+        checkpoint.tokenizer, data_args, train=intake.train, validation=intake.validation
+    )
     model = prepare_model(arguments, checkpoint, lora=lora_of(arguments.model)).eval()
     plain_model(model).model.vision_tower.to(args.device)
     store = use_store(arguments, data, model=model, checkpoint=checkpoint)
@@ -145,7 +152,6 @@ def encode(arguments: Arguments, *, console: Console) -> Tally:
         num_processes=args.world_size,
     )
     started_s = time.perf_counter()
-    shown = console if args.process_index == 0 else Console(quiet=True)
     own = _fill(store, unseen, model, checkpoint, arguments=arguments, console=shown)
     tally = Tally()
     for one in gather_object([own]):

@@ -19,12 +19,11 @@ from flipbook.data.converted import Converted
 from flipbook.data.formats.asked import OwnRow
 from flipbook.data.formats.origin import JSON_ENDINGS, Origin, origin_named
 from flipbook.data.formats.table import FORMATS, NATIVE, Format, detect_format, format_named
-from flipbook.data.formats.turns_of import id_of
 from flipbook.data.manifests import refuse_bad_records
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.out_paths import OutPaths
 from flipbook.data.own import row_of
-from flipbook.data.records import NamedRow, Record, record_of
+from flipbook.data.records import NamedRow, Record, id_of, record_of
 from flipbook.data.sample_text import sample_text
 from flipbook.data.sources import Source
 from flipbook.data.turns import Media, Turn
@@ -73,10 +72,10 @@ def convert(
 def convert_if_needed(
     source: str | Source, *, out_folder: Path, max_bad_fraction: float = 0.0
 ) -> Converted | None:
-    """Return what was written of a data set; None where its rows can be read as they are.
+    """Return what was written of a file or folder; None where its rows can be read as they are.
 
-    Paths are written absolute, so the file can be read with the `image_folder` of the result,
-    whatever else is read with it.
+    Paths are written absolute, so the file can be read with the `image_folder` of the result and
+    wherever it is moved to.
 
     Args:
         out_folder: where the written file goes, under the name of what was named.
@@ -85,20 +84,10 @@ def convert_if_needed(
         ArgumentError, ManifestError, DataError: see `convert`.
     """
     source = Source(source) if isinstance(source, str) else source
-    origin = origin_named(
-        source.path,
-        image_folder=None if source.image_folder is None else Path(source.image_folder),
-        columns=dict(source.columns),
-        prompt=source.prompt,
-        frames_fps=source.view.frames_fps,
-    )
-    name = source.format_name
-    if name is None and _is_unreadable_json(origin.path):
-        return None  # whoever reads it says what is wrong
-    name = name if name is not None else detect_format(origin)
-    is_json = origin.path.suffix.lower() in JSON_ENDINGS and origin.path.is_file()
-    if is_json and name in NATIVE and origin.prompt is None:
+    name = format_to_convert(source)
+    if name is None:
         return None
+    origin = _origin_of(source)
     stem = f"{origin.path.stem}-{origin.part}" if origin.part else origin.path.stem
     return convert(
         origin,
@@ -106,6 +95,31 @@ def convert_if_needed(
         out=out_folder / f"{stem}.jsonl",
         max_bad_fraction=max_bad_fraction,
         absolute_paths=True,
+    )
+
+
+def format_to_convert(source: Source) -> str | None:
+    """Return the format from which a source must be converted; None where it can be read as it is.
+
+    Raises:
+        ArgumentError, ManifestError: see `convert`.
+    """
+    origin = _origin_of(source)
+    name = source.format_name
+    if name is None and _is_unreadable_json(origin.path):
+        return None  # whoever reads it says what is wrong
+    name = name if name is not None else detect_format(origin)
+    is_json = origin.path.suffix.lower() in JSON_ENDINGS and origin.path.is_file()
+    return None if is_json and name in NATIVE and origin.prompt is None else name
+
+
+def _origin_of(source: Source) -> Origin:
+    return origin_named(
+        source.path,
+        image_folder=None if source.image_folder is None else Path(source.image_folder),
+        columns=dict(source.columns),
+        prompt=source.prompt,
+        frames_fps=source.view.frames_fps,
     )
 
 
@@ -224,10 +238,7 @@ def _is_pictures(media: Media) -> bool:
 def _folders_of(origin: Origin) -> MediaFolders:
     """Return where media may lie: by the origin, or where those inside of it are written to."""
     manifest = origin.path / "any" if origin.path.is_dir() else origin.path
-    folders = MediaFolders(manifest, origin.image_folder)
-    if origin.extracted is not None:
-        folders.folders = (*folders.folders, os.path.realpath(origin.extracted))
-    return folders
+    return MediaFolders(manifest, origin.image_folder, extracted=origin.extracted)
 
 
 def _check_out(out: Path, origin: Origin) -> None:

@@ -37,6 +37,7 @@ class MediaFolders:
     Args:
         manifest_path: its folder is one of them.
         image_folder: another one; relative paths begin here if it is given.
+        extracted: a third one, for media that lay inside of a file.
         looks_up: whether `find` looks for the file; if not, `check` is to be asked later.
 
     Raises:
@@ -48,6 +49,7 @@ class MediaFolders:
         manifest_path: str | os.PathLike[str],
         image_folder: str | os.PathLike[str] | None,
         *,
+        extracted: Path | None = None,
         looks_up: bool = True,
     ) -> None:
         manifest_folder = Path(manifest_path).absolute().parent
@@ -56,8 +58,8 @@ class MediaFolders:
                 f"--image_folder {os.fspath(image_folder)} is no folder; check its spelling"
             )
         self.start = manifest_folder if image_folder is None else Path(image_folder).absolute()
-        folders = {os.path.realpath(self.start): None, os.path.realpath(manifest_folder): None}
-        self.folders = tuple(folders)
+        named = (self.start, manifest_folder, *((extracted,) if extracted is not None else ()))
+        self.folders = tuple(dict.fromkeys(map(os.path.realpath, named)))
         self._looks_up = looks_up
         self._found: dict[str, Media] = {}
         self._real_folders: dict[str, str] = {}

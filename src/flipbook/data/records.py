@@ -9,7 +9,7 @@ like, and how to add a form, stands in `readers`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from flipbook.data.extras import Extras, read_extras
 from flipbook.data.json_text import BadRow
 from flipbook.data.media_folders import MediaFolders
+from flipbook.data.parts import shown
 from flipbook.data.readers import READERS, keys_error, read_row, reader_of
 from flipbook.data.record_ids import RecordIds
 from flipbook.data.rows import read_rows
@@ -195,11 +196,20 @@ def _id_of(row: Any, name: str) -> str:
         raise RecordError(name, row.reason)
     if not isinstance(row, dict):
         raise RecordError(name, f"is {type(row).__name__}; a row must be an object with keys")
+    return id_of(row, name)
+
+
+def id_of(row: Mapping[str, Any], name: str) -> str:
+    """Return the id of a row, or `name` where it has none.
+
+    Raises:
+        RecordError: it is neither text that can be printed nor a whole number.
+    """
     row_id = row.get("id")
     if row_id is None or row_id == "":
         return name
-    if isinstance(row_id, bool) or not isinstance(row_id, str | int):
-        raise RecordError(name, f"'id' is {row_id!r}; it must be text or a whole number")
+    if isinstance(row_id, bool) or not isinstance(row_id, (str, int)):
+        raise RecordError(name, f"'id' is {shown(row_id)}; it must be text or a whole number")
     if not str(row_id).isprintable():  # a line break, or half of a character
-        raise RecordError(name, f"'id' is {row_id!r}; it must be text that can be printed")
+        raise RecordError(name, f"'id' is {shown(row_id)}; it must be text that can be printed")
     return str(row_id)

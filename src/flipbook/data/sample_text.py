@@ -53,6 +53,7 @@ def _lines_of(turns: tuple[Turn, ...], folder: str) -> Iterator[str]:
 def _path(media: Media, folder: str) -> str:
     short = os.path.relpath(media.path, folder)
     path = media.path if short.startswith(os.pardir) else short
+    path = "".join(map(printable, path))
     return f"{path}, {len(media.frames)} pictures" if media.frames else path
 
 
@@ -67,8 +68,13 @@ def _seen(view: View) -> str:
     return "".join(f", {word}" for word in said)
 
 
+def printable(letter: str) -> str:
+    """Return a letter as a terminal may get it; a control code would change how all else looks."""
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode()
+
+
 def _short(text: str) -> str:
-    text = text.strip()
+    text = "".join(letter if letter == "\n" else printable(letter) for letter in text.strip())
     if len(text) <= _MOST_CHARACTERS:
         return text
     return f"{text[:_MOST_CHARACTERS].rstrip()}... ({len(text)} characters)"

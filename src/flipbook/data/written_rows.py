@@ -17,7 +17,7 @@ from xxhash import xxh3_64_intdigest
 
 from flipbook.data.extras import is_whole_text
 from flipbook.data.manifests import NUM_REASONS_SHOWN
-from flipbook.errors import ArgumentError, RecordError
+from flipbook.errors import ArgumentError, RecordError, one_line
 
 # What some programs take for the end of a line; JSON itself escapes only \n and \r.
 _LINE_ENDS = {ord(mark): f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"}
@@ -91,12 +91,12 @@ class Rejections(Sequence[RecordError]):
         self._number = 0
 
     def add(self, error: RecordError) -> None:
-        """Take note of one."""
+        """Take note of one, as text that every terminal shows on one line."""
         self._number += 1
+        shown = RecordError(one_line(error.record_id), error.message)
         if len(self._first) < NUM_REASONS_SHOWN:
-            self._first.append(error)
-        record_id, reason = _writable(error.record_id), _one_line(_writable(error.message))
-        self._writer.write({"id": record_id, "reason": reason})
+            self._first.append(shown)
+        self._writer.write({"id": shown.record_id, "reason": shown.message})
 
     def __len__(self) -> int:
         return self._number
@@ -138,11 +138,3 @@ class TakenNames:
 
 def _hash(text: str) -> int:
     return xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
-
-
-def _writable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

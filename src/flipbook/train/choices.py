@@ -62,8 +62,9 @@ class Choice:
         batch_size: in questions; None where batches are filled by tokens.
         longest_tokens: of the longest batch.
         num_too_long: samples over the limit.
-        peak_bytes: predicted, with activations kept; `recomputed_bytes` with them computed twice.
-        fits: "kept", "recomputed", or "no".
+        fits: with activations "kept", or "recomputed", or "no".
+        peak_bytes: predicted, of the way that fits; where none does, of the smaller one.
+        kept_bytes, recomputed_bytes: of both ways.
     """
 
     num_frames: int
@@ -72,9 +73,10 @@ class Choice:
     batch_size: int | None
     longest_tokens: int
     num_too_long: int
-    peak_bytes: int
-    recomputed_bytes: int
     fits: str
+    peak_bytes: int
+    kept_bytes: int
+    recomputed_bytes: int
 
 
 def footprints_of(config: FastVlmConfig, arguments: Arguments) -> dict[str, Footprint]:
@@ -131,6 +133,7 @@ class Weigher:
             self.forecast(footprint, frames, longest, recomputes=twice).peak_bytes
             for twice in (False, True)
         )
+        fits, peak = self._fitting(kept, recomputed)
         return Choice(
             num_frames=frames.num_frames,
             side_px=frames.side_px,
@@ -138,9 +141,10 @@ class Weigher:
             batch_size=batch_size,
             longest_tokens=longest.num_tokens,
             num_too_long=int((self.lengths.num_tokens(frames) > limit).sum()),
-            peak_bytes=kept,
+            fits=fits,
+            peak_bytes=peak,
+            kept_bytes=kept,
             recomputed_bytes=recomputed,
-            fits=self._fits(kept, recomputed),
         )
 
     def longest(self, frames: Frames, batch_size: int | None) -> LongestBatch:
@@ -170,12 +174,14 @@ class Weigher:
         )
         return self.memory.predict(footprint, step)
 
-    def _fits(self, kept: int, recomputed: int) -> str:
+    def _fitting(self, kept: int, recomputed: int) -> tuple[str, int]:
+        """Return which way fits, and what it takes."""
         ways = {"kept": kept, "recomputed": recomputed}
         if self.recomputes is not None:
             ways.pop("kept" if self.recomputes else "recomputed")
         room = self.budget.memory_bytes * USABLE_SHARE
-        return next((way for way, size in ways.items() if size <= room), "no")
+        fitting = ((way, size) for way, size in ways.items() if size <= room)
+        return next(fitting, ("no", min(ways.values())))
 
 
 def weigh_all(weigher: Weigher, footprints: Mapping[str, Footprint], grid: Grid) -> list[Choice]:

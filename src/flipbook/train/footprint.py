@@ -2,8 +2,8 @@
 
     configuration, arguments -> Footprint: bytes of weights and moments, and of what a token leaves
 
-No weight is read, and none takes memory: a model of two layers, and of one, runs on tensors that have
-a shape and nothing else, and the rest of the layers is as many times their difference.
+No weight is read, and none takes memory: a model of two layers, and of one, runs on tensors that
+have a shape and nothing else, and the rest of the layers is as many times their difference.
 """
 
 from __future__ import annotations
@@ -150,14 +150,17 @@ def _weight_bytes(model: nn.Module, quantize: str) -> float:
 @contextmanager
 def _without_numbers(model: nn.Module) -> Iterator[None]:
     """Let a model on the meta device run as if it were on a CPU; its results have no numbers."""
-    inner = plain_model(model).model
-    at_rest = tower_is_at_rest(model)
+    whole = plain_model(model)
+    inner, words = whole.model, whole.model.language_model.embed_tokens
+    at_rest, is_tied = tower_is_at_rest(model), whole.lm_head.weight is words.weight
     set_train_mode(model)
     with FakeTensorMode(allow_non_fake_inputs=True):
         for part in (inner.language_model, inner.multi_modal_projector):
             part.to_empty(device="cpu")
         if not at_rest:
             inner.vision_tower.to_empty(device="cpu")
+        if is_tied:
+            whole.lm_head.weight = words.weight
         yield
 
 

@@ -21,9 +21,12 @@ from typing import Any
 from accelerate import PartialState
 from rich.console import Console
 
+from flipbook.data.convert import convert_if_needed, format_to_convert
 from flipbook.data.dataset import clip_settings
 from flipbook.data.encoder import ConversationEncoder
+from flipbook.data.formats.column_names import parse_map
 from flipbook.data.sources import Source, sources_of
+from flipbook.data.splitting import split_manifest
 from flipbook.errors import DataError
 from flipbook.model.words_of import load_words_of
 from flipbook.train.arguments import Arguments, DataArguments
@@ -72,8 +75,6 @@ def named_sources(data: DataArguments) -> tuple[Sources, Sources]:
     Raises:
         ArgumentError: a mixture cannot be read, or `--map` is wrong.
     """
-    from flipbook.data.formats.column_names import parse_map
-
     told = Source(
         "",
         format_name=data.format,
@@ -91,8 +92,7 @@ def named_sources(data: DataArguments) -> tuple[Sources, Sources]:
 
 def is_native(source: Source) -> bool:
     """Return whether a source can be trained on as it is."""
-    path = Path(source.path)
-    return path.suffix.lower() in (".json", ".jsonl", ".ndjson")
+    return format_to_convert(source) is None
 
 
 def divides_itself(data: DataArguments) -> bool:
@@ -159,18 +159,14 @@ def prepare(arguments: Arguments, *, folder: Path, console: Console) -> Intake:
 
 def _convert(sources: Sources, data: DataArguments, *, folder: Path, console: Console) -> Sources:
     """Return sources of records; those that are none yet are written into a folder."""
-    from flipbook.data.convert import convert_if_needed
-
     made = []
     for number, source in enumerate(sources):
-        if is_native(source):
+        converted = convert_if_needed(
+            source, out_folder=folder / str(number), max_bad_fraction=data.max_bad_fraction
+        )
+        if converted is None:
             made.append(source)
             continue
-        converted = convert_if_needed(
-            source,
-            out_folder=folder / str(number),
-            max_bad_fraction=data.max_bad_fraction,
-        )
         console.print(converted.told(), markup=False)
         made.append(
             replace(source, path=str(converted.path), image_folder=_text(converted.image_folder))
@@ -187,8 +183,6 @@ def _divide(
     console: Console,
 ) -> Intake:
     """Return the data sets with validation and test data taken from those that were converted."""
-    from flipbook.data.splitting import split_manifest
-
     parts: dict[str, list[Source]] = {name: [] for name in _PARTS}
     for number, (source, divides) in enumerate(zip(intake.train, is_divided, strict=True)):
         if not divides:

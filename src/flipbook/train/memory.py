@@ -110,7 +110,7 @@ def kept_bytes(
     Args:
         compute: returns what the backward pass would begin with.
     """
-    weight = next(model.parameters())
+    weight = next(parameter for parameter in model.parameters() if not parameter.is_meta)
     weights = {_storage_number(parameter) for parameter in model.parameters()}
     kept: dict[int, Tensor] = {}
 

@@ -160,18 +160,16 @@ def _choices_table(choices: Sequence[Choice]) -> Table:
 
 
 def _cell(choice: Choice) -> str:
-    size = choice.recomputed_bytes if choice.fits == "recomputed" else choice.peak_bytes
-    return f"{size / 1e9:,.2f}{VERDICTS[choice.fits]}"
+    return f"{choice.peak_bytes / 1e9:,.2f}{VERDICTS[choice.fits]}"
 
 
 def _said(choice: Choice) -> str:
     """Return a choice in words."""
     size = "batches by tokens" if choice.batch_size is None else f"batches of {choice.batch_size}"
     twice = ", --activation_checkpointing true" if choice.fits == "recomputed" else ""
-    peak = choice.recomputed_bytes if choice.fits == "recomputed" else choice.peak_bytes
     return (
         f"{choice.num_frames} frames of {choice.side_px} px, {size}, {choice.tuning}{twice}: "
-        f"{choice.longest_tokens:,} tokens in the longest, {peak / 1e9:,.2f} GB"
+        f"{choice.longest_tokens:,} tokens in the longest, {choice.peak_bytes / 1e9:,.2f} GB"
     )
 
 

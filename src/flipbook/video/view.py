@@ -9,7 +9,7 @@ what that leaves open, the run: `filled_from` goes from the nearest to the farth
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -40,7 +40,8 @@ class View:
 
     Raises:
         ArgumentError: an instant is no finite number of seconds from 0 on, the end is not after
-            the start, `times_s` fall or stand beside a stretch, or a rate is not above 0.
+            the start, `times_s` fall or stand beside a stretch, a rate is not above 0, or a setting
+            is none.
     """
 
     start_s: float | None = None
@@ -73,6 +74,8 @@ class View:
             _is_number(self.frames_fps) and 0 < self.frames_fps < math.inf
         ):
             raise ArgumentError(f"frames_fps is {self.frames_fps!r}: give a number above 0.")
+        # A wrong setting is told where it is read, and not when a run's settings meet it.
+        self.over(_ANY_RUN)
 
     def over(self, settings: ClipSettings) -> ClipSettings:
         """Return the settings of a run with those that this view has of its own.
@@ -95,7 +98,7 @@ class View:
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is set, as JSON has it."""
-        values = asdict(self) | {"times_s": list(self.times_s)}
+        values = vars(self) | {"times_s": list(self.times_s)}
         return {name: value for name, value in values.items() if value not in (None, [])}
 
     @classmethod
@@ -117,4 +120,5 @@ def _check_instant(name: str, value: object) -> None:
         raise ArgumentError(f"{name} is {value!r}: give seconds of the clip, from 0 on.")
 
 
+_ANY_RUN = ClipSettings(frame_size=64, min_frames=1, max_frames=1 << 30)
 WHOLE = View()

@@ -21,6 +21,7 @@ from flipbook.data.doctor.journal import Journal
 from flipbook.data.records import read_records
 from flipbook.data.sources import Source
 from flipbook.errors import ArgumentError, DataError, ManifestError
+from flipbook.video.view import View
 
 NUM_CLIPS = 6
 
@@ -140,7 +141,7 @@ def test_files_that_end_their_process_cost_themselves(data: Path, tmp_path: Path
         }
     )
     rows = write_rows(data / "rows.jsonl", written)
-    words = {"work": fixtures_endings.end_as_named, "file_timeout_s": 0.5}
+    words = {"work": fixtures_endings.end_as_named, "file_timeout_s": 2.0}
     checked = check(rows, out=tmp_path / "out", **words)
     assert codes_of(checked) == {"hang": ["hanging"], "die": ["crashed"], "later": ["hanging"]}
     assert check(rows, out=tmp_path / "out", **words).num_examined == 0
@@ -170,7 +171,7 @@ def test_leaks_between_files_and_between_records(data: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("serial")
-def test_what_a_person_reads(rows: Path, tmp_path: Path) -> None:
+def test_what_a_person_reads(rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = io.StringIO()
     console = Console(file=page, soft_wrap=True, highlight=False)
     checked = check(rows, out=tmp_path / "out", console=console, encoder=None)
@@ -184,8 +185,10 @@ def test_what_a_person_reads(rows: Path, tmp_path: Path) -> None:
     assert "Token budget and labels were not looked at" in text
     assert str(tmp_path / "out" / "quarantine.jsonl") in text
     assert f"--image_folder {rows.parent}" in text
+    monkeypatch.chdir(tmp_path)
     check(rows, out=tmp_path / "out", console=console)
-    assert "0 read now, 7 known" in page.getvalue()
+    text = page.getvalue()
+    assert "0 read now, 7 known" in text and "clean -> out/rows.jsonl" in text
 
 
 @pytest.mark.usefixtures("serial")
@@ -257,3 +260,85 @@ def test_every_code_has_a_test() -> None:
     texts = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     for code in (*FAULTS, *NOTES):
         assert f'"{code}"' in texts, f"no test names {code}"
+
+
+@pytest.mark.usefixtures("serial")
+def test_one_manifest_in_two_views_is_two_data_sets(rows: Path, tmp_path: Path) -> None:
+    views = [Source(str(rows)), Source(str(rows), view=View(num_frames=3))]
+    checked = check_manifests(
+        {"train": views}, settings=SETTINGS, encoder=None, out=tmp_path / "out", num_workers=1
+    )
+    assert (checked.num_read, checked.num_clean) == (28, 12)
+    assert [Path(source.path).name for source in checked.clean["train"]] == [
+        "rows.jsonl",
+        "rows_2.jsonl",
+    ]
+    assert checked.clean["train"][1].view == View(num_frames=3)
+
+
+@pytest.mark.usefixtures("serial")
+def test_names_that_are_no_text(make_clip: MakeClip, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.mp4")
+    shutil.copy(make_clip("short.mp4", num_frames=3), tmp_path / name)
+    page = io.StringIO()
+    checked = check(
+        write_rows(tmp_path / "rows.jsonl", [row("a", name, clip={"num_frames": 5})]),
+        out=tmp_path / "out",
+        console=Console(file=page, soft_wrap=True),
+    )
+    assert checked.num_clean == 1
+    assert "caf\\udce9.mp4: gives 3 frames where 5 are asked for" in page.getvalue()
+    (clean,) = checked.clean["own"]
+    (record,) = read_records(clean.path, image_folder=clean.image_folder).records
+    assert record.media[0].path == str(tmp_path / name)
+
+
+STRANGE = (None, True, -1, 10**30, "", "\ud800", "../x.mp4", [], [[]], {}, {"path": "0.mp4"})
+WHOLE_ROW: dict[str, Any] = {
+    "id": "r",
+    "messages": [
+        {
+            "role": "user",
+            "content": [
+                {"type": "video", "path": "0.mp4", "start_s": 0.0, "end_s": 0.1},
+                {"type": "text", "text": "Why?"},
+            ],
+        },
+        {"role": "assistant", "content": "Rain."},
+    ],
+    "options": ["Rain.", "Snow."],
+    "answer": "Rain.",
+    "spans": [[0.5, 1.5]],
+    "split": "val",
+    "group": 7,
+    "clip": {"num_frames": 3},
+}
+
+
+def places_in(value: Any) -> list[tuple[Any, ...]]:
+    """Every place in a value, as the keys that lead there."""
+    keys = list(value) if isinstance(value, dict) else []
+    keys = list(range(len(value))) if isinstance(value, list) else keys
+    return [(key, *rest) for key in keys for rest in [(), *places_in(value[key])]]
+
+
+def changed(place: tuple[Any, ...], strange: Any) -> Any:
+    copy = json.loads(json.dumps(WHOLE_ROW))
+    holder = copy
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = strange
+    return copy
+
+
+@pytest.mark.usefixtures("serial")
+def test_every_strange_row_has_a_verdict_of_one_line(data: Path, tmp_path: Path) -> None:
+    written = [changed(place, value) for place in places_in(WHOLE_ROW) for value in STRANGE]
+    checked = check(write_rows(data / "rows.jsonl", written), out=tmp_path / "out")
+    lines = (tmp_path / "out" / "quarantine.jsonl").read_text().splitlines()
+    reasons = [json.loads(line) for line in lines]
+    assert all("\n" not in one["reason"] and one["code"] in FAULTS for one in reasons)
+    assert len({one["row"] for one in reasons}) == checked.num_quarantined > 200
+    (clean,) = checked.clean["own"]
+    again = check(Path(clean.path), out=tmp_path / "again", image_folder=clean.image_folder)
+    assert again.num_clean == checked.num_clean == checked.num_read - checked.num_quarantined

@@ -82,6 +82,18 @@ BAD_ROWS: dict[str, tuple[Any, str, str]] = {
     "no such option": (row("a", "a.mp4", **CHOICE, answer="up"), "options", "none of its options"),
     "no options": (row("a", "a.mp4", kind="classification"), "options", "has no 'options'"),
     "side": (row("a", "a.mp4", clip={"frame_size": 100}), "settings", "no multiple of 64"),
+    "floor": (row("a", "a.mp4", clip={"min_frames": 99}), "settings", "above the ceiling"),
+    "setting": (row("a", "a.mp4", clip={"frames": 3}), "settings", "'clip' holds 'frames'"),
+    "stretch": (
+        {**row("a", None), "video": {"path": "a.mp4", "start_s": 2, "end_s": 1}},
+        "settings",
+        "the end must come after the start",
+    ),
+    "part": (
+        {**row("a", None), "video": {"path": "a.mp4", "strat_s": 2}},
+        "settings",
+        "might change what is shown",
+    ),
     "address": (row("a", "http://x.org/a.mp4"), "refused", "is an address"),
     "name": (row("a", "a\\0b.mp4".replace("\\0", "\0")), "refused", "no name that a file can have"),
     "pipe": (row("a", "pipe.mp4"), "refused", "is a pipe"),

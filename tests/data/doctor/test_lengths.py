@@ -44,6 +44,12 @@ def test_over_budget_with_its_sum(tmp_path: Path) -> None:
     assert "2 frames x 4 + " in finding.reason and "and the limit is 200" in finding.reason
 
 
+def test_counts_without_measure_are_not_written_down(tmp_path: Path) -> None:
+    found = findings(tmp_path, [row("a", "a.mp4", clip={"num_frames": 10**30})], encoder())
+    (finding,) = found[0]
+    assert finding.code == "budget" and "which no model reads" in finding.reason
+
+
 @dataclass(frozen=True)
 class Unsure(ConversationEncoder):
     """Proves no labels, or only nearly."""
@@ -75,7 +81,7 @@ def test_clips_that_go_by_their_length_count_when_it_is_known(tmp_path: Path) ->
 
 
 def test_where_files_are_missing_tokens_are_counted_all_the_same(tmp_path: Path) -> None:
-    rows = [row("a", "gone.mp4", "long " * 200), row("b", "a.mp4", clip={"frame_size": 100})]
+    rows = [row("a", "gone.mp4", "long " * 200), row("b", "a.mp4", clip={"min_frames": 99})]
     found = findings(tmp_path, rows, encoder(200))
     assert [finding.code for finding in found.pop(0)] == ["budget"]
     assert found == {}

@@ -93,6 +93,18 @@ def test_pictures_and_lists(folder: Path) -> None:
     assert asked(found[0].records["0.json:1"]) == ("Alike?", "7")
 
 
+def test_a_stretch_of_pictures_or_of_a_video_among_images(folder: Path) -> None:
+    frames = [["frames/run/1.jpg", "frames/run/2.jpg"]]
+    rows = [
+        {"images": ["clips/a.mp4"], "prompt": "What?", "response": "x", "start": 1, "end": 2},
+        {"images": frames, "prompt": "What?", "response": "x", "start": 1, "end": 2},
+    ]
+    records, errors = outcome(read_columns, Origin(write_json(folder / "t.json", rows)))
+    assert not errors
+    views = [record.media[0].view for record in records.values()]
+    assert [(view.start_s, view.end_s) for view in views] == [(1.0, 2.0)] * 2
+
+
 def test_options_make_multiple_choice(folder: Path) -> None:
     columns = parse_map("video=video,question=question,answer=answer,options=options")
     text = "video,question,answer,options\na,What?,snow,rain|snow\nb,What?,(A),rain|snow\n"
@@ -160,6 +172,7 @@ def test_how_a_clip_is_read(folder: Path) -> None:
         ("a,Why?,Rain,soon,,", "'start' is 'soon'; it must be seconds, from 0 on"),
         ("a,Why?,Rain,2,1,", "the end must come after the start"),
         ("a,Why?,Rain,,,7", "'clip' is '7'; write it as {\"num_frames\": 16}"),
+        ("c.png,Why?,Rain,1,,", "c.png is a picture and has no start or end; leave these cells"),
         ("http://x.org/a.mp4,Why?,Rain,,,", "is an address, and only local files are read"),
         ("../../a.mp4,Why?,Rain,,,", "leads outside of"),
         ("/dev/zero,Why?,Rain,,,", "leads outside of"),

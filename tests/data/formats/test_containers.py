@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from flipbook.data.formats import containers
 from flipbook.data.formats.containers import is_json_object, read_object, rows_of
 from flipbook.data.formats.origin import Head, Origin, origin_named
 from flipbook.data.json_text import BadRow
@@ -120,6 +121,14 @@ def test_lines_are_never_one_object(tmp_path: Path) -> None:
 def test_objects_that_are_none(content: str | bytes, message: str, tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=message):
         read_object(write(tmp_path / "t.json", content))
+
+
+def test_an_object_too_large_to_be_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "_MOST_OBJECT_BYTES", 5)
+    with pytest.raises(ManifestError, match="is one JSON object of over 4 GB; write it as JSONL"):
+        read_object(write(tmp_path / "t.json", '{"a": 1}'))
 
 
 def test_a_head_has_the_first_rows_and_their_keys(tmp_path: Path) -> None:

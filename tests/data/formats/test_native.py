@@ -185,14 +185,17 @@ def test_local_addresses_are_files(folder: Path) -> None:
 
 def test_a_row_that_is_none_has_its_place(folder: Path) -> None:
     path = folder / "train.jsonl"
-    lines = [json.dumps(FASTVLM), "{", "7", '{"id": [], "messages": []}', json.dumps(QWEN)]
+    bad = ["{", "7", '{"id": [], "messages": []}', '{"id": "a\\nb", "messages": []}']
+    lines = [json.dumps(FASTVLM), *bad, json.dumps(QWEN)]
     path.write_text("\n".join(lines), encoding="utf-8")
     records, errors = outcome(read_native, Origin(path))
-    assert list(records) == ["clip-1", "train.jsonl:5"]
+    assert list(records) == ["clip-1", "train.jsonl:6"]
     assert [error.split(" ", 2)[1] for error in errors] == [
         "train.jsonl:2:",
         "train.jsonl:3:",
         "train.jsonl:4:",
+        "train.jsonl:5:",
     ]
     assert "is int; a row must be an object with keys" in errors[1]
     assert "'id' is []; it must be text or a whole number" in errors[2]
+    assert "'id' is 'a\\nb'; it must be text that can be printed" in errors[3]

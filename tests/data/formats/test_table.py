@@ -81,7 +81,10 @@ EVENTS = {"duration": 8.5, "timestamps": [[0, 1]], "sentences": ["x"]}
         ),
         ("mvbench", [{"video": "a.mp4", "question": "x", "candidates": ["x"], "answer": "x"}]),
         ("choices", [{"video": "a.mp4", "question": "x", "options": ["x"], "answer": "A"}]),
-        ("msrvtt_qa", [{"video_id": 7010, "question": "x", "answer": "x", "category_id": 1}]),
+        (
+            "msrvtt_qa",
+            [{"video_id": 7010, "question": "x", "answer": "x", "category_id": 1, "id": 1}],
+        ),
         ("msvd_qa", [{"video_id": 1701, "question": "x", "answer": "x", "id": 1}]),
         ("activitynet_qa", [{"video_name": "a", "question": "x", "question_id": "v_a_1"}]),
         ("activitynet", {"v_a": EVENTS}),

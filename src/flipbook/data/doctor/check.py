@@ -17,16 +17,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from flipbook.data.doctor.checked import Checked, summarise
 from flipbook.data.doctor.examine import Examined, examine
-from flipbook.data.doctor.findings import Finding
+from flipbook.data.doctor.inspection import Inspection, inspect
 from flipbook.data.doctor.journal import Journal
-from flipbook.data.doctor.ledger import (
-    OWN_SPLIT,
-    Entry,
-    Manifest,
-    RowReader,
-)
-from flipbook.data.doctor.report import Checked, print_checked, summarise
+from flipbook.data.doctor.ledger import OWN_SPLIT, Manifest, RowReader
+from flipbook.data.doctor.report import print_checked
 from flipbook.data.doctor.writing import (
     NOTES_FILE,
     QUARANTINE_FILE,
@@ -50,8 +46,6 @@ from flipbook.video.settings import ClipSettings
 JOURNAL_FILE = "journal.jsonl"
 CONTENTS_FOLDER = "contents"
 FILE_TIMEOUT_S = 60.0
-
-Note = tuple[Finding, Entry | None]
 
 
 def check_manifests(
@@ -118,8 +112,8 @@ def _manifests(sources: Mapping[str, Sequence[Source]]) -> tuple[Manifest, ...]:
     manifests = tuple(
         Manifest(source, split) for split, several in sources.items() for source in several
     )
-    counts = Counter(manifest.path.absolute() for manifest in manifests)
-    for path, count in counts.items():
+    counts = Counter((one.path.absolute(), one.source.view) for one in manifests)
+    for (path, _), count in counts.items():
         if count > 1:
             raise ArgumentError(f"{path} is given {count} times; all its records would be repeats")
     for split in sources:

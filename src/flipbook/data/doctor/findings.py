@@ -14,7 +14,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from flipbook.errors import BudgetError, DataError, LabelError, MediaError, RecordError
+from flipbook.errors import (
+    ArgumentError,
+    BudgetError,
+    DataError,
+    LabelError,
+    MediaError,
+    RecordError,
+)
 
 FAULTS = {
     # of a file
@@ -89,6 +96,7 @@ _WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("truncated", r"^\d+ frames declared, \d+ decodable"),
         ("outside_clip", r"and the clip ends at "),
         ("no_rate", r"nobody says how many of them are a second"),
+        ("settings", r"^'clip' holds |which might change what is shown|^'times_s' is "),
         ("duplicate_key", r"^holds the key .* twice; keep one$"),
         (
             "not_json",
@@ -139,6 +147,8 @@ def finding_of(error: MediaError | RecordError, *, otherwise: str, path: str = "
     if isinstance(cause, MediaError):
         path = path or cause.path
     code = next((code for kind, code in _TYPES if isinstance(error, kind)), None)
+    if isinstance(error.__cause__, (ArgumentError, TypeError)):  # of a view
+        code = "settings"
     if code is None:
         found = (code for code, words in _WORDS if words.search(cause.message))
         code = next(found, otherwise)

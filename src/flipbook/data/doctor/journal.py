@@ -40,7 +40,7 @@ class Journal:
         self.path = path
         self._settings = settings
         self._timeout_s = timeout_s
-        self._versions = [version(name) for name in _PACKAGES]
+        self._code = [*map(version, _PACKAGES), _code_state()]
         self._known: dict[str, Examined] = {}
         self._file: TextIO | None = None
 
@@ -77,7 +77,7 @@ class Journal:
             stamps = [_stamp(path) for path in files_of(item)]
         except (MediaError, OSError):
             return None
-        parts = [self._versions, item.kind, item.path, item.frames, item.view.as_dict(), how]
+        parts = [self._code, item.kind, item.path, item.frames, item.view.as_dict(), how]
         return xxh3_128_hexdigest(_as_text([*parts, stamps]))
 
     def find(self, key: str | None) -> Examined | None:
@@ -126,6 +126,14 @@ class Journal:
         if found.fault is not None and found.fault.code == "hanging" and is_short:
             return
         self._known[content["key"]] = found
+
+
+def _code_state() -> str:
+    """Return a hash of the modules that read and judge files."""
+    package = Path(__file__).parents[2]
+    folders = (package / "video", Path(__file__).parent)
+    files = sorted(path for folder in folders for path in folder.glob("*.py"))
+    return xxh3_128_hexdigest(b"".join(path.read_bytes() for path in files))
 
 
 def _stamp(path: str) -> Stamp:

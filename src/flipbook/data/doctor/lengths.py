@@ -23,12 +23,13 @@ from flipbook.data.doctor.pool import process_context
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.media import media_of
 from flipbook.data.records import Record
-from flipbook.data.shown import expected_frames
+from flipbook.data.shown import expected_frames, tokens_per_frame
 from flipbook.data.turns import Media
 from flipbook.errors import RecordError
 from flipbook.video.settings import ClipSettings
 
 RECORDS_PER_JOB = 200
+MOST_VISUAL_TOKENS = 10_000_000  # above that, they are not even written down to be counted
 MIN_PARALLEL_RECORDS = 2_000  # from here on processes save more time than they take to begin
 
 
@@ -82,7 +83,12 @@ def count_records(
 def _findings(one: Countable, encoder: ConversationEncoder) -> list[Finding]:
     most = 0
     for turns in one.record.conversations:
-        frames_per_media = tuple(one.frames_of[item] for item in media_of(turns))
+        media = media_of(turns)
+        frames_per_media = tuple(one.frames_of[item] for item in media)
+        tokens = zip(frames_per_media, tokens_per_frame(media, encoder.settings), strict=True)
+        num_visual = sum(frames * each for frames, each in tokens)
+        if num_visual > MOST_VISUAL_TOKENS:
+            return [Finding("budget", _beyond_all(num_visual))]
         try:
             encoded = encoder.encode(
                 turns, frames_per_media=frames_per_media, record_id=one.record.id
@@ -94,6 +100,13 @@ def _findings(one: Countable, encoder: ConversationEncoder) -> list[Finding]:
         return []
     reason = f"differs in {most} tokens when its whole text is encoded at once"
     return [Finding("token_difference", reason)]
+
+
+def _beyond_all(num_visual: int) -> str:
+    return (
+        f"its frames alone are {num_visual:,} tokens, which no model reads; ask for fewer frames "
+        "or smaller ones"
+    )
 
 
 def _countable(

@@ -104,9 +104,14 @@ def time_for(item: Media, timeout_s: float) -> float:
     return timeout_s + num_bytes / READS_BYTES_PER_S
 
 
+class ReadingFailedError(Exception):
+    """What went wrong in a worker, in words; any error can be told so to another process."""
+
+
 def verdict_on(error: BaseException, item: Media, *, timeout_s: float) -> Examined:
     """Return what is found in a file whose reading ended in an error that nobody expected."""
-    code, reason = "crashed", f"reading it failed ({type(error).__name__}: {error})"
+    words = "" if isinstance(error, ReadingFailedError) else f"{type(error).__name__}: "
+    code, reason = "crashed", f"reading it failed ({words}{error})"
     if isinstance(error, TimeoutError):
         code = "hanging"
         reason = (
@@ -158,7 +163,7 @@ def _results(
             handed[item] = None
             limits[item] = time_for(item, timeout_s)
             try:
-                handed[item] = pool.schedule(work, args=(item,), timeout=limits[item])
+                handed[item] = pool.schedule(_tell_plainly, args=(work, item), timeout=limits[item])
             except RuntimeError as error:
                 raise BrokenProcessPool(str(error)) from error
         if not handed:
@@ -192,6 +197,16 @@ def _stop(pool: ProcessPool, *, spared: Sequence[BaseProcess]) -> None:
         if process not in spared:
             process.terminate()
     pool.join()
+
+
+def _tell_plainly(work: Work, item: Media) -> Examined:
+    """Do the work; what goes wrong is told in words, for some errors cannot be sent."""
+    try:
+        return work(item)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ReadingFailedError(f"{type(error).__name__}: {error}") from error
 
 
 def _begin_worker(room_bytes: int) -> None:

@@ -19,6 +19,7 @@ from flipbook.data.formats.prompts import MOST_OPTIONS, letter_of
 from flipbook.data.json_text import BadRow, StrictDecoder
 from flipbook.data.parts import shown
 from flipbook.errors import RecordError
+from flipbook.video.frames import is_image_file
 
 _BETWEEN = "|"
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
@@ -123,7 +124,7 @@ def media_of(
     """Return the videos and images of a row under the keys of our own form.
 
     Raises:
-        RecordError: there are none, or an instant is wrong.
+        RecordError: there are none, or an instant is wrong, or of a picture.
     """
     stretch = {
         name: time_s(cell[name], columns[name], record_id)
@@ -137,9 +138,7 @@ def media_of(
             continue
         values = value if isinstance(value, list) else [value]
         paths = [_path_of(item, names, record_id) for item in values]
-        if stretch and kind == "video":
-            paths = [{"path": path, **stretch} for path in paths]
-        found[f"{kind}s"] = paths
+        found[f"{kind}s"] = [_stretched(path, stretch, record_id) for path in paths]
     if not found:
         empty = " and ".join(repr(columns[kind]) for kind in ("video", "image") if kind in columns)
         raise RecordError(record_id, f"names no video: column {empty} is empty; remove the row")
@@ -152,6 +151,17 @@ def _path_of(value: object, names: MediaNames, record_id: str) -> object:
     if not is_name or "/" in str(value) or "\\" in str(value):
         return value  # whoever reads the row looks at it
     return names.find(value, record_id=record_id)
+
+
+def _stretched(path: object, stretch: Mapping[str, float], record_id: str) -> object:
+    """Return a file, or a list of pictures, with the stretch of it that is shown."""
+    if not stretch:
+        return path
+    if isinstance(path, str) and is_image_file(path):
+        raise RecordError(
+            record_id, f"{path} is a picture and has no start or end; leave these cells empty"
+        )
+    return {"path": path, **stretch}
 
 
 def _list_in(value: object) -> object:

@@ -93,8 +93,8 @@ def read_charades_sta(origin: Origin) -> Rows:
     """
     names = MediaNames(origin.media_folder)
 
-    def make(line: str, name: str) -> Made:
-        found = _CHARADES_LINE.fullmatch(line.strip())
+    def make(line: object, name: str) -> Made:
+        found = _CHARADES_LINE.fullmatch(line.strip()) if isinstance(line, str) else None
         if found is None:
             raise RecordError(
                 name, f"is {shown(line)}; a line is an id, start, end, ## and a sentence"

@@ -17,6 +17,7 @@ from flipbook.data.formats.asked import OwnRow, Row, Rows, read_each
 from flipbook.data.formats.origin import Origin
 from flipbook.data.parts import shown
 from flipbook.data.readers import MEDIA_KEYS
+from flipbook.data.records import id_of
 from flipbook.data.turns import ROLES, Role
 from flipbook.errors import RecordError, did_you_mean
 
@@ -51,22 +52,6 @@ def own_rows(origin: Origin, make: Callable[[Row, str], Iterable[OwnRow]]) -> Ro
         return ({"id": record_id} | own for own in make(row, record_id))
 
     return read_each(origin, with_id)
-
-
-def id_of(row: Row, name: str) -> str:
-    """Return the id of a row, or `name` where it has none.
-
-    Raises:
-        RecordError: it is neither text that can be printed nor a whole number.
-    """
-    row_id = row.get("id")
-    if row_id is None or row_id == "":
-        return name
-    if isinstance(row_id, bool) or not isinstance(row_id, (str, int)):
-        raise RecordError(name, f"'id' is {shown(row_id)}; it must be text or a whole number")
-    if not str(row_id).isprintable():  # a line break, or half of a character
-        raise RecordError(name, f"'id' is {shown(row_id)}; it must be text that can be printed")
-    return str(row_id)
 
 
 def kept_of(row: Row) -> dict[str, Any]:
