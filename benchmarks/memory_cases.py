@@ -13,9 +13,13 @@ from pathlib import Path
 
 from transformers import FastVlmConfig
 
-from flipbook.train.arguments import Arguments
+from flipbook.train.arguments import (
+    Arguments,
+    DataArguments,
+    ModelArguments,
+    TrainingArguments,
+)
 from flipbook.train.forecast import StepShape
-from flipbook.train.parsing import parse_arguments
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 from make_random_checkpoint import NUM_ROWS, TEXT_SIZES, TINY_TOWER
@@ -143,16 +147,16 @@ def config_of(case: Case) -> FastVlmConfig:
 
 def arguments_of(case: Case) -> Arguments:
     """Return the arguments of a run that takes such steps."""
-    flags = {
-        "data_path": "none.json",
-        "use_cpu": "true",
-        "report_to": "none",
-        "lora_r": case.lora,
-        "bf16": str(case.bf16).lower(),
-        "activation_checkpointing": str(case.recompute).lower(),
-    }
-    words = [f"--{name}={value}" for name, value in flags.items()]
-    return parse_arguments([*words, "--train_parts", *case.parts.split()])
+    return Arguments(
+        ModelArguments(train_parts=case.parts.split(), lora_r=case.lora),
+        DataArguments(),
+        TrainingArguments(
+            use_cpu=True,
+            report_to="none",
+            bf16=case.bf16,
+            activation_checkpointing=case.recompute,
+        ),
+    )
 
 
 def step_of(case: Case) -> StepShape:

@@ -78,7 +78,7 @@ class TrainingError(FlipbookError):
 
 
 def one_line(text: str) -> str:
-    """Return a text as one line that every terminal shows: letters that cannot be printed as codes."""
+    """Return a text as one line that every terminal shows, other letters as their codes."""
     if text.isprintable():
         return text
     return "".join(

@@ -88,8 +88,8 @@ def test_a_wrong_measurement_is_seen_in_the_error(load_benchmark: Load) -> None:
 
 def test_no_coefficient_is_below_nothing(load_benchmark: Load) -> None:
     fit = load_benchmark("memory_fit")
-    rows = [{"a": float(n), "b": float(n % 3), "libraries": 1.0} for n in range(1, 9)]
-    peaks = [100.0 + 3 * row["a"] - 5 * row["b"] for row in rows]
+    rows = [{"a": float(n), "b": 100.0 * (n % 3), "libraries": 1.0} for n in range(1, 9)]
+    peaks = [2000.0 + 3 * row["a"] - 5 * row["b"] for row in rows]
     found = fit._least_squares(rows, peaks)
     assert found["b"] == 0
     assert found["a"] > 0

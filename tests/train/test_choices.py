@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 
 from fixtures_model import make_model
-from flipbook.train.arguments import Arguments
+from flipbook.train.arguments import (
+    Arguments,
+    DataArguments,
+    ModelArguments,
+    TrainingArguments,
+)
 from flipbook.train.choices import Budget, Choice, best_of, footprints_of, tuning_name
-from flipbook.train.parsing import parse_arguments
 
 BUDGET = Budget(memory_bytes=100, max_length=50)
 
@@ -30,8 +34,9 @@ def choice(frames: int, side: int, size: int | None, **changed: Any) -> Choice:
     return Choice(**values | changed)
 
 
-def arguments(*words: str) -> Arguments:
-    return parse_arguments(["--data_path=none.json", "--use_cpu=true", "--report_to=none", *words])
+def arguments(**words: Any) -> Arguments:
+    training = TrainingArguments(use_cpu=True, report_to="none")
+    return Arguments(ModelArguments(**words), DataArguments(), training)
 
 
 def test_frames_come_first_then_the_side_then_the_batch() -> None:
@@ -61,12 +66,12 @@ def test_each_way_of_tuning_has_its_best() -> None:
 
 def test_both_ways_of_tuning_are_weighed() -> None:
     config = make_model(5).config
-    found = footprints_of(config, arguments("--lora_r=4"))
+    found = footprints_of(config, arguments(lora_r=4))
     assert list(found) == [tuning_name(4), "full"] == ["LoRA r=4", "full"]
     assert found["LoRA r=4"].num_trained < found["full"].num_trained
     assert list(footprints_of(config, arguments())) == ["LoRA r=16", "full"]
 
 
 def test_without_the_language_model_there_is_one_way() -> None:
-    found = footprints_of(make_model(5).config, arguments("--train_parts", "projector"))
+    found = footprints_of(make_model(5).config, arguments(train_parts=["projector"]))
     assert list(found) == ["full"]

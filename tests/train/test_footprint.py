@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,18 +12,25 @@ from torch import nn
 from fixtures_model import make_checkpoint, make_model
 from flipbook.model.attention import IMPLEMENTATIONS, set_attention
 from flipbook.model.tuning import set_train_mode
-from flipbook.train.arguments import Arguments
+from flipbook.train.arguments import (
+    Arguments,
+    DataArguments,
+    ModelArguments,
+    TrainingArguments,
+)
 from flipbook.train.features import autocast_dtype
 from flipbook.train.footprint import QUANTISED_BYTES, footprint_of, shape_model
 from flipbook.train.memory import kept_bytes, row_of_tokens
-from flipbook.train.parsing import parse_arguments
 from flipbook.train.start import lora_of, prepare_model
 
-ALL_PARTS = ["--train_parts", "vision_tower", "projector", "language_model"]
+ALL_PARTS = {"train_parts": ["vision_tower", "projector", "language_model"]}
 
 
-def arguments(*words: str) -> Arguments:
-    return parse_arguments(["--data_path=none.json", "--use_cpu=true", "--report_to=none", *words])
+def arguments(*, bf16: bool = False, recompute: bool = False, **words: Any) -> Arguments:
+    training = TrainingArguments(
+        use_cpu=True, report_to="none", bf16=bf16, activation_checkpointing=recompute
+    )
+    return Arguments(ModelArguments(**words), DataArguments(), training)
 
 
 def real_model(args: Arguments) -> Any:
@@ -41,10 +47,10 @@ def num_trained(model: nn.Module) -> int:
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["--lora_r=4"], ["--bf16=true"], ["--lora_r=4", "--bf16=true"]]
+    "words", [{}, {"lora_r": 4}, {"bf16": True}, {"lora_r": 4, "bf16": True}], ids=str
 )
-def test_a_token_keeps_what_it_keeps_in_the_real_model(words: list[str]) -> None:
-    args = arguments(*words)
+def test_a_token_keeps_what_it_keeps_in_the_real_model(words: dict[str, Any]) -> None:
+    args = arguments(**words)
     model = real_model(args)
     footprint = footprint_of(model.config, args)
     kept = kept_bytes(
@@ -55,9 +61,9 @@ def test_a_token_keeps_what_it_keeps_in_the_real_model(words: list[str]) -> None
     assert footprint.num_trained == num_trained(model)
 
 
-@pytest.mark.parametrize("words", [[], ["--lora_r=4", "--bf16=true"], ALL_PARTS])
-def test_weights_take_what_they_take_in_the_real_model(words: list[str]) -> None:
-    args = arguments(*words)
+@pytest.mark.parametrize("words", [{}, {"lora_r": 4, "bf16": True}, ALL_PARTS], ids=str)
+def test_weights_take_what_they_take_in_the_real_model(words: dict[str, Any]) -> None:
+    args = arguments(**words)
     model = real_model(args)
     held = sum(tensor.nbytes for tensor in (*model.parameters(), *model.buffers()))
     assert footprint_of(model.config, args).weights == pytest.approx(held, rel=1e-3)
@@ -78,7 +84,7 @@ def test_more_layers_are_as_many_times_one_layer() -> None:
 def test_only_a_tower_that_trains_keeps_pixels() -> None:
     config = make_model(5).config
     assert footprint_of(config, arguments()).px == 0
-    args = arguments(*ALL_PARTS)
+    args = arguments(**ALL_PARTS)
     model = real_model(args)
     footprint = footprint_of(config, args)
     tower = model.model.vision_tower
@@ -90,20 +96,20 @@ def test_only_a_tower_that_trains_keeps_pixels() -> None:
 
 def test_a_tower_that_is_computed_twice_is_told_apart_later() -> None:
     config = make_model(5).config
-    kept = footprint_of(config, arguments(*ALL_PARTS))
-    twice = footprint_of(config, arguments(*ALL_PARTS, "--activation_checkpointing=true"))
+    kept = footprint_of(config, arguments(**ALL_PARTS))
+    twice = footprint_of(config, arguments(recompute=True, **ALL_PARTS))
     assert twice == kept
 
 
 def test_what_does_not_train_has_no_gradient_of_its_head() -> None:
     config = make_model(5).config
     assert footprint_of(config, arguments()).head == 320 * 64 * 4
-    assert footprint_of(config, arguments("--lora_r=4")).head == 0
+    assert footprint_of(config, arguments(lora_r=4)).head == 0
 
 
 def test_quantised_layers_take_a_part_of_their_bytes() -> None:
     config = make_model(5).config
-    args = arguments("--lora_r=4", "--bf16=true")
+    args = arguments(lora_r=4, bf16=True)
     words = dataclasses.replace(args.model, quantize="4bit")
     quantised = dataclasses.replace(args, model=words)
     layers = [n for n, p in make_model(5).named_parameters() if n.endswith("proj.weight")]
@@ -113,6 +119,6 @@ def test_quantised_layers_take_a_part_of_their_bytes() -> None:
     assert saved == pytest.approx(num * (2 - QUANTISED_BYTES["4bit"]), rel=0.01)
 
 
-def test_a_shape_has_no_numbers(tmp_path: Path) -> None:
-    model = shape_model(make_model(5).config, arguments("--lora_r=4"))
+def test_a_shape_has_no_numbers() -> None:
+    model = shape_model(make_model(5).config, arguments(lora_r=4))
     assert all(parameter.is_meta for parameter in model.parameters())

@@ -16,11 +16,11 @@ import yaml
 from rich.console import Console
 
 from fixtures_data import SHORT_RUN, Tune
-from flipbook.data.generated.write import write_clip
+from flipbook.data.generated.write import GeneratedData, write_clip
 from flipbook.data.records import Record, read_records
 from flipbook.errors import ArgumentError, DataError, LabelError
 from flipbook.train import run as train_run
-from flipbook.train.intake import INTAKE_FILE, PREPARED_IN_RUN, Intake, prepare
+from flipbook.train.intake import INTAKE_FILE, PREPARED_IN_RUN, Intake, prepare, take_in
 from flipbook.train.parsing import parse_arguments
 
 NUM_CLIPS = 6  # of each class
@@ -226,3 +226,67 @@ def test_a_mixture_may_hold_a_table(made: Path, tmp_path: Path) -> None:
 def test_a_missing_path_is_told(tmp_path: Path) -> None:
     with pytest.raises((ArgumentError, DataError), match="nowhere"):
         prepared(tmp_path, data_path=tmp_path / "nowhere")
+
+
+@pytest.fixture
+def with_splits(made: Path, tmp_path: Path) -> Path:
+    """Class folders below folders of splits, without one for validation."""
+    rng = np.random.default_rng(9)
+    for split, number in (("train", 4), ("test", 2)):
+        for label in ("jump", "squat"):
+            folder = tmp_path / "split" / split / label
+            folder.mkdir(parents=True)
+            for place in range(number):
+                frames = rng.integers(0, 255, (4, 64, 64, 3), dtype=np.uint8)
+                write_clip(folder / f"{place}.mp4", frames)
+    return tmp_path / "split"
+
+
+def _splits_on_disk(intake: Intake) -> dict[str, set[str]]:
+    return {
+        name: {Path(record.media[0].path).parts[-3] for record in found}
+        for name, found in records_of(intake).items()
+    }
+
+
+def test_splits_that_are_there_stay_and_validation_comes_from_training(
+    with_splits: Path, tmp_path: Path
+) -> None:
+    intake = prepared(tmp_path / "run", data_path=with_splits, split_fractions="0.5 0.5 0")
+    assert _splits_on_disk(intake) == {
+        "train": {"train"},
+        "validation": {"train"},
+        "test": {"test"},
+    }
+    records = records_of(intake)
+    assert {name: len(found) for name, found in records.items()} == {
+        "train": 4,
+        "validation": 4,
+        "test": 4,
+    }
+
+
+def test_test_records_are_never_trained_on(with_splits: Path, made: Path, tmp_path: Path) -> None:
+    alone = prepared(tmp_path / "a", data_path=with_splits, split_fractions="1 0 0")
+    assert _splits_on_disk(alone) == {"train": {"train"}, "test": {"test"}}
+    named = prepared(tmp_path / "b", data_path=with_splits, validation_data_path=made)
+    assert _splits_on_disk(named)["train"] == {"train"}
+    assert len(records_of(named)["validation"]) == 2 * NUM_CLIPS
+    assert not named.test
+
+
+def test_what_is_read_as_it_is_is_told_with_two_records(
+    tune: Tune, generated: GeneratedData, tmp_path: Path
+) -> None:
+    console = Console(file=io.StringIO(), width=200)
+    arguments = arguments_for(tmp_path / "run", data_path=generated.train)
+    intake = take_in(arguments, run_folder=tmp_path, is_resumed=False, console=console)
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    rows = json.loads(generated.train.read_text())
+    assert f"{generated.train}: llava (LLaVA" in told
+    for row in rows[:2]:
+        assert row["id"] in told
+        assert f"assistant  {row['conversations'][1]['value']}" in told
+    assert rows[2]["id"] not in told
+    assert not (tmp_path / PREPARED_IN_RUN).exists()
+    assert [source.path for source in intake.train] == [str(generated.train)]

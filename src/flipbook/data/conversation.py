@@ -208,17 +208,17 @@ def _encode(
         )
     per_media = _of_each(tokens_per_frame, frames_per_media)
     tokens_of_frames = np.repeat(per_media, frames_per_media).tolist()
-    input_ids, wide_labels = (
-        widen(values, ids, image_token_id=image_token_id, tokens_of_frames=tokens_of_frames)
-        for values in (ids, labels)
-    )
-    check_budget(
-        num_tokens=len(input_ids),
+    check_budget(  # before what may be far too long is made
+        num_tokens=len(ids) - num_frames + sum(tokens_of_frames),
         num_answer_tokens=len(labels) - labels.count(IGNORE_INDEX),
         frames_per_media=frames_per_media,
         tokens_per_frame=per_media,
         max_length=max_length,
         record_id=record_id,
+    )
+    input_ids, wide_labels = (
+        widen(values, ids, image_token_id=image_token_id, tokens_of_frames=tokens_of_frames)
+        for values in (ids, labels)
     )
     return script, ids, EncodedConversation(input_ids, wide_labels, num_frames, 0)
 

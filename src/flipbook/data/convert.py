@@ -10,6 +10,7 @@ names are in memory. OUT is whole or not there at all.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -111,6 +112,25 @@ def format_to_convert(source: Source) -> str | None:
     name = name if name is not None else detect_format(origin)
     is_json = origin.path.suffix.lower() in JSON_ENDINGS and origin.path.is_file()
     return None if is_json and name in NATIVE and origin.prompt is None else name
+
+
+def told_of(source: Source) -> str:
+    """Return what was detected of a source that can be read as it is, with two of its records."""
+    origin = _origin_of(source)
+    if _is_unreadable_json(origin.path):
+        return ""
+    name = source.format_name or detect_format(origin)
+    folders = MediaFolders(source.path, source.image_folder, looks_up=False)
+    samples = []
+    for number, row in enumerate(origin.head.rows, start=1):
+        with contextlib.suppress(RecordError):  # it is told of when all are read
+            named = NamedRow(id_of(row, f"{origin.path.name}:{number}"), row)
+            record = record_of(named, folders=folders, view=source.view)
+            samples.append(sample_text(record, folder=folders.start))
+        if len(samples) == NUM_SAMPLES:
+            break
+    about = FORMATS[name].about
+    return "\n\n".join([f"{source.path}: {name} ({about})", *samples, ""])
 
 
 def _origin_of(source: Source) -> Origin:

@@ -33,7 +33,10 @@ def read_manifests(
 
 
 def read_usable(
-    paths: str | Source | Sequence[str | Source], *, image_folder: str | None, max_bad_fraction: float
+    paths: str | Source | Sequence[str | Source],
+    *,
+    image_folder: str | None,
+    max_bad_fraction: float,
 ) -> Records:
     """Return the records of files or data sets, where enough of them can be used.
 

@@ -124,28 +124,34 @@ class Weigher:
     recomputes: bool | None = None
 
     def weigh(
-        self, footprint: Footprint, frames: Frames, *, tuning: str, batch_size: int | None
-    ) -> Choice:
-        """Return what follows from one combination."""
+        self, footprints: Mapping[str, Footprint], frames: Frames, batch_size: int | None
+    ) -> list[Choice]:
+        """Return what follows from one combination, for each way of tuning."""
         limit = self.budget.max_length
         longest = self.longest(frames, batch_size)
-        kept, recomputed = (
-            self.forecast(footprint, frames, longest, recomputes=twice).peak_bytes
-            for twice in (False, True)
-        )
-        fits, peak = self._fitting(kept, recomputed)
-        return Choice(
-            num_frames=frames.num_frames,
-            side_px=frames.side_px,
-            tuning=tuning,
-            batch_size=batch_size,
-            longest_tokens=longest.num_tokens,
-            num_too_long=int((self.lengths.num_tokens(frames) > limit).sum()),
-            fits=fits,
-            peak_bytes=peak,
-            kept_bytes=kept,
-            recomputed_bytes=recomputed,
-        )
+        num_too_long = int((self.lengths.num_tokens(frames) > limit).sum())
+        choices = []
+        for tuning, footprint in footprints.items():
+            kept, recomputed = (
+                self.forecast(footprint, frames, longest, recomputes=twice).peak_bytes
+                for twice in (False, True)
+            )
+            fits, peak = self._fitting(kept, recomputed)
+            choices.append(
+                Choice(
+                    num_frames=frames.num_frames,
+                    side_px=frames.side_px,
+                    tuning=tuning,
+                    batch_size=batch_size,
+                    longest_tokens=longest.num_tokens,
+                    num_too_long=num_too_long,
+                    fits=fits,
+                    peak_bytes=peak,
+                    kept_bytes=kept,
+                    recomputed_bytes=recomputed,
+                )
+            )
+        return choices
 
     def longest(self, frames: Frames, batch_size: int | None) -> LongestBatch:
         """Return the longest batch of a choice.
@@ -187,11 +193,11 @@ class Weigher:
 def weigh_all(weigher: Weigher, footprints: Mapping[str, Footprint], grid: Grid) -> list[Choice]:
     """Return every combination of a grid, in its order."""
     return [
-        weigher.weigh(footprint, Frames(number, side), tuning=tuning, batch_size=size)
+        choice
         for number in grid.num_frames
         for side in grid.sides_px
         for size in grid.batch_sizes
-        for tuning, footprint in footprints.items()
+        for choice in weigher.weigh(footprints, Frames(number, side), size)
     ]
 
 

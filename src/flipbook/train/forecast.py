@@ -11,7 +11,9 @@ through a few moments that each need memory of their own and give it back; the l
     learning      all gradients are there
 
 The terms follow from shapes. What each weighs in truth, allocators and temporaries included, is
-fitted by `benchmarks/memory.py`, which measures real steps and writes `memory_model.json`.
+fitted by `benchmarks/memory.py`, which measures real steps and writes `memory_model.json`. Of
+`--fsdp` and `--deepspeed`, which divide weights between processes, it knows nothing: it predicts
+what a process takes that holds the model whole.
 """
 
 from __future__ import annotations

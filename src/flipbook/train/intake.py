@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -21,11 +22,13 @@ from typing import Any
 from accelerate import PartialState
 from rich.console import Console
 
-from flipbook.data.convert import convert_if_needed, format_to_convert
+from flipbook.data.convert import convert_if_needed, format_to_convert, told_of
 from flipbook.data.dataset import clip_settings
+from flipbook.data.doctor.check import check_manifests
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.formats.column_names import parse_map
-from flipbook.data.sources import Source, sources_of
+from flipbook.data.rows import read_rows
+from flipbook.data.sources import Source, names_of, sources_of
 from flipbook.data.splitting import split_manifest
 from flipbook.errors import DataError
 from flipbook.model.words_of import load_words_of
@@ -121,13 +124,15 @@ def take_in(
     data = arguments.data
     train, validation = named_sources(data)
     if not data.check_media and all(map(is_native, (*train, *validation))):
+        for source in (*train, *validation):
+            console.print(told_of(source), markup=False)
         return Intake(train, validation)
     folder = run_folder / PREPARED_IN_RUN
     state = PartialState()
     if is_resumed and (folder / INTAKE_FILE).is_file():
         return Intake.load(folder / INTAKE_FILE)
     if state.is_main_process:
-        rmtree(folder, ignore_errors=True)
+        (folder / INTAKE_FILE).unlink(missing_ok=True)
     state.wait_for_everyone()
     if state.is_main_process:
         intake = prepare(arguments, folder=folder, console=console)
@@ -138,87 +143,110 @@ def take_in(
     return Intake.load(folder / INTAKE_FILE)
 
 
-def prepare(arguments: Arguments, *, folder: Path, console: Console) -> Intake:
+def prepare(
+    arguments: Arguments, *, folder: Path, console: Console, decodes: bool = True
+) -> Intake:
     """Return the data sets of a run, converted, divided and checked into a folder.
+
+    Args:
+        folder: of files that were made here before, none but the journal of the check is kept.
+        decodes: check all media by decoding them.
 
     Raises:
         ArgumentError, DataError: see `take_in`.
     """
-    train, validation = named_sources(arguments.data)
+    data = arguments.data
+    for name in (*_PARTS, "split"):
+        rmtree(folder / name, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
-    converted = _convert(train, arguments.data, folder=folder / "train", console=console)
-    intake = Intake(
-        converted,
-        _convert(validation, arguments.data, folder=folder / "validation", console=console),
+    train, validation = named_sources(data)
+    parts: dict[str, list[Source]] = {name: [] for name in _PARTS}
+    parts["validation"] += _convert(validation, data, folder / "validation", console)
+    for number, (source, made) in enumerate(
+        zip(train, _convert(train, data, folder / "train", console), strict=True)
+    ):
+        if made is source:
+            parts["train"].append(source)
+            continue
+        divided = _divide(made, arguments, folder=folder / "split" / str(number), console=console)
+        for name, own in divided.items():
+            if name == "train" or data.validation_data_path is None:
+                parts[name].append(own)
+    wanted = ["train", *(["validation"] if divides_itself(data) else [])]
+    missing = [name for name in wanted if not parts[name]]
+    if missing:
+        raise DataError(
+            f"{names_of(train)}: no records are left for {missing[0]}; name files with "
+            "--validation_data_path, or give --split_fractions 1 0 0 to train without validation"
+        )
+    intake = Intake(**{name: tuple(found) for name, found in parts.items()})
+    return (
+        _check(intake, arguments, folder=folder / "checked", console=console) if decodes else intake
     )
-    if divides_itself(arguments.data):
-        is_divided = [not is_native(source) for source in train]
-        intake = _divide(intake, is_divided, arguments, folder=folder, console=console)
-    return _check(intake, arguments, folder=folder / "checked", console=console)
 
 
-def _convert(sources: Sources, data: DataArguments, *, folder: Path, console: Console) -> Sources:
-    """Return sources of records; those that are none yet are written into a folder."""
-    made = []
+def _convert(
+    sources: Sources, data: DataArguments, folder: Path, console: Console
+) -> Iterator[Source]:
+    """Yield sources of records; those that are none yet are written into a folder."""
     for number, source in enumerate(sources):
         converted = convert_if_needed(
             source, out_folder=folder / str(number), max_bad_fraction=data.max_bad_fraction
         )
         if converted is None:
-            made.append(source)
+            yield source
             continue
         console.print(converted.told(), markup=False)
-        made.append(
-            replace(source, path=str(converted.path), image_folder=_text(converted.image_folder))
-        )
-    return tuple(made)
+        yield replace(source, path=str(converted.path), image_folder=_text(converted.image_folder))
 
 
 def _divide(
-    intake: Intake,
-    is_divided: Sequence[bool],
-    arguments: Arguments,
-    *,
-    folder: Path,
-    console: Console,
-) -> Intake:
-    """Return the data sets with validation and test data taken from those that were converted."""
-    parts: dict[str, list[Source]] = {name: [] for name in _PARTS}
-    for number, (source, divides) in enumerate(zip(intake.train, is_divided, strict=True)):
-        if not divides:
-            parts["train"].append(source)
-            continue
-        result = split_manifest(
-            source.path,
-            out=folder / "split" / str(number),
-            image_folder=source.image_folder,
-            fractions=arguments.data.split_fractions,
-            seed=arguments.training.order_seed,
-            max_bad_fraction=arguments.data.max_bad_fraction,
-            by_content=True,
+    source: Source, arguments: Arguments, *, folder: Path, console: Console
+) -> dict[str, Source]:
+    """Return the splits of a source: those that its records name, else by group.
+
+    Where records name training and test data only, validation data are taken from the former.
+    """
+    data = arguments.data
+    wanted = data.split_fractions if divides_itself(data) else [1.0, 0.0, 0.0]
+    is_named = any(
+        isinstance(row, dict) and row.get("split") for _, row in read_rows(Path(source.path))
+    )
+    divide = partial(
+        split_manifest,
+        seed=arguments.training.order_seed,
+        max_bad_fraction=data.max_bad_fraction,
+        by_content=True,
+    )
+    result = divide(
+        source.path,
+        out=folder / "divided",
+        image_folder=source.image_folder,
+        fractions=[1.0, 0.0, 0.0] if is_named else wanted,
+    )
+    results = {name: (path, result) for name, path in result.paths.items()}
+    if wanted[1] > 0 and "validation" not in results and "train" in results:
+        share = wanted[1] / (wanted[0] + wanted[1])
+        taken = divide(
+            results["train"][0],
+            out=folder / "taken",
+            image_folder=result.image_folder,
+            fractions=[1 - share, share, 0.0],
+            override=True,
         )
-        for name, path in result.paths.items():
-            own = replace(source, path=str(path), image_folder=_text(result.image_folder))
-            parts[name].append(own)
-            console.print(
-                f"{name}: {result.counts[name].records:,} records in {path}", markup=False
-            )
-        for note in result.notes:
-            console.print(f"  {note}", markup=False)
-    if not parts["train"] or not parts["validation"]:
-        missing = "training" if not parts["train"] else "validation"
-        raise DataError(
-            f"{', '.join(source.path for source in intake.train)}: no records are left for "
-            f"{missing}; name files with --validation_data_path, or give --split_fractions 1 0 0 to "
-            "train on all of them without validation"
-        )
-    return Intake(**{name: tuple(found) for name, found in parts.items()})
+        results |= {name: (path, taken) for name, path in taken.paths.items()}
+    for name, (path, found) in results.items():
+        console.print(f"{name}: {found.counts[name].records:,} records in {path}", markup=False)
+    for note in result.notes:
+        console.print(f"  {note}", markup=False)
+    return {
+        name: replace(source, path=str(path), image_folder=_text(found.image_folder))
+        for name, (path, found) in results.items()
+    }
 
 
 def _check(intake: Intake, arguments: Arguments, *, folder: Path, console: Console) -> Intake:
     """Return the data sets without the records that would fail, after decoding all of them."""
-    from flipbook.data.doctor.check import check_manifests
-
     words = load_words_of(arguments.model.model_name_or_path)
     data = fit_to_words(arguments.data, words)
     settings = clip_settings(data)
@@ -244,8 +272,3 @@ def _as_dict(source: Source) -> dict[str, Any]:
 def _from_dict(values: dict[str, Any]) -> Source:
     columns = tuple((str(name), str(column)) for name, column in values["columns"])
     return Source(**values | {"view": View.from_dict(values["view"]), "columns": columns})
-
-
-def all_of(intake: Intake) -> Iterable[Source]:
-    """Return every data set of a run."""
-    return (*intake.train, *intake.validation, *intake.test)

@@ -5,6 +5,10 @@
 What a forward pass keeps for the backward pass is measured on two short rows of tokens. It grows in
 proportion to their number, since attention keeps no matrix of all pairs; what does not grow are
 copies of weights in the precision of the run.
+
+This decides how a run begins, with its model in its place. What a step takes altogether, before any
+weight is read, `forecast.py` predicts: from the same measure of what is kept, taken on a model
+without numbers, and from coefficients that were fitted to whole steps.
 """
 
 from __future__ import annotations

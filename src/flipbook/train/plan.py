@@ -82,13 +82,8 @@ def make_plan(
     )
     footprints = footprints_of(plain_model(model).config, arguments)
     choices = weigh_all(weigher, footprints, _grid(wanted, weigher))
-    tuning = tuning_name(arguments.model.lora_r)
-    own = weigher.weigh(
-        footprints[tuning],
-        lengths.measured,
-        tuning=tuning,
-        batch_size=next(iter(weigher.layouts)),
-    )
+    tuning, own_size = tuning_name(arguments.model.lora_r), next(iter(weigher.layouts))
+    (own,) = weigher.weigh({tuning: footprints[tuning]}, lengths.measured, own_size)
     return Plan(
         parts=part_sizes(model),
         samples=_spread(dataset, lengths),

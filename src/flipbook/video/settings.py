@@ -20,6 +20,7 @@ from flipbook.video.sampling import SAMPLERS
 
 SETTINGS_FILE = "flipbook.json"
 FORMAT_VERSION = 1
+MOST = 100_000  # frames, or px of a side; more is a slip, and would fill the memory with places
 MAX_FRAME_SNAP = 0.5  # from half the spacing on, two instants could meet in one frame
 
 
@@ -52,6 +53,8 @@ class ClipSettings:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ArgumentError(f"{name} is {value!r}: give a whole number of 1 or more.")
+            if value > MOST:
+                raise ArgumentError(f"{name} is {value!r}: give at most {MOST:,}.")
         if self.frame_size % PX_PER_TOKEN:
             below = max(self.frame_size // PX_PER_TOKEN, 1) * PX_PER_TOKEN
             raise ArgumentError(

@@ -22,8 +22,8 @@ from flipbook.video.view import View
 
 # Annotations are rounded, often to whole seconds, so a stretch may end this long after its clip.
 PAST_END_S = 1.0
-# Containers of whole milliseconds (Matroska) and annotations in decimals round instants: one that is
-# nearer than this to the appearance of a frame means that frame.
+# Containers of whole milliseconds (Matroska) and annotations in decimals round instants: one that
+# is nearer than this to the appearance of a frame means that frame.
 ROUNDING_S = 0.002
 
 

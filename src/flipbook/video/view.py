@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from flipbook.errors import ArgumentError
-from flipbook.video.settings import ClipSettings
+from flipbook.video.settings import MOST, ClipSettings
 
 OVERRIDES = (
     "num_frames",
@@ -120,5 +120,5 @@ def _check_instant(name: str, value: object) -> None:
         raise ArgumentError(f"{name} is {value!r}: give seconds of the clip, from 0 on.")
 
 
-_ANY_RUN = ClipSettings(frame_size=64, min_frames=1, max_frames=1 << 30)
+_ANY_RUN = ClipSettings(frame_size=64, min_frames=1, max_frames=MOST)
 WHOLE = View()

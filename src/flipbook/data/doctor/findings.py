@@ -21,6 +21,7 @@ from flipbook.errors import (
     LabelError,
     MediaError,
     RecordError,
+    one_line,
 )
 
 FAULTS = {
@@ -54,7 +55,6 @@ FAULTS = {
     "options": "options without the right answer, or none at all",
     "budget": "more tokens than the model may read",
     "labels": "labels that cannot be proven",
-    "duplicate": "the same question and answer about the same clip as an earlier record",
     # of the data set as a whole
     "leak_clip": "a clip that an evaluation split shows too",
     "leak_group": "a group that an evaluation split has too",
@@ -66,6 +66,7 @@ NOTES = {
     "very_long": "longer than an hour",
     "same_content": "the same content under several names",
     "duplicate_id": "a name that an earlier record has; the clean manifest gives it its own",
+    "duplicate": "the same question and answer about the same clip as an earlier record",
     "contradiction": "another answer to the same question about the same clip",
     "token_difference": "encoding the whole text at once gives a few other tokens",
 }
@@ -153,8 +154,3 @@ def finding_of(error: MediaError | RecordError, *, otherwise: str, path: str = "
         found = (code for code, words in _WORDS if words.search(cause.message))
         code = next(found, otherwise)
     return Finding(code, one_line(cause.message), path)
-
-
-def one_line(text: str) -> str:
-    """Return a text without line breaks that can be written down."""
-    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())

@@ -17,8 +17,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from flipbook.data.doctor.findings import Finding, one_line
+from flipbook.data.doctor.findings import Finding
 from flipbook.data.doctor.ledger import Entry, split_order
+from flipbook.errors import one_line
 
 Contents = Callable[[Entry], Sequence[tuple[str, str]]]
 

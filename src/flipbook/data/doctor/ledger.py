@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from flipbook.data.doctor.findings import Finding, finding_of, one_line
+from flipbook.data.doctor.findings import Finding, finding_of
 from flipbook.data.doctor.repeats import Repeats
 from flipbook.data.extras import SPLITS
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.records import NamedRow, Record, named_rows, record_of, survey
 from flipbook.data.sources import Source
 from flipbook.data.turns import Media
-from flipbook.errors import ArgumentError, MediaError, RecordError
+from flipbook.errors import ArgumentError, MediaError, RecordError, one_line
 from flipbook.video.settings import ClipSettings
 
 OWN_SPLIT = "own"  # of a manifest whose records say of which split they are

@@ -26,9 +26,9 @@ import torch
 from pebble import ProcessExpired, ProcessPool
 
 from flipbook.data.doctor.examine import Examined, files_of
-from flipbook.data.doctor.findings import Finding, one_line
+from flipbook.data.doctor.findings import Finding
 from flipbook.data.turns import Media
-from flipbook.errors import DataError, MediaError
+from flipbook.errors import DataError, MediaError, one_line
 
 Work = Callable[[Media], Examined]
 

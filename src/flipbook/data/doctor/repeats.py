@@ -15,9 +15,10 @@ from collections.abc import Iterable, Sequence
 
 from xxhash import xxh3_128_digest
 
-from flipbook.data.doctor.findings import Finding, one_line
+from flipbook.data.doctor.findings import Finding
 from flipbook.data.records import Record
 from flipbook.data.turns import Media, Turn
+from flipbook.errors import one_line
 
 SEVERAL_ANSWERS = ("caption", "feedback")  # kinds of question that more than one answer is right of
 NUM_NAMES_SHOWN = 3

@@ -20,12 +20,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
-from flipbook.data.doctor.findings import Finding, one_line
+from flipbook.data.doctor.findings import Finding
 from flipbook.data.doctor.ledger import Entry, Ledger, Manifest
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.rows import read_rows
 from flipbook.data.sources import Source
-from flipbook.errors import DataError, RecordError
+from flipbook.errors import DataError, RecordError, one_line
 
 QUARANTINE_FILE = "quarantine.jsonl"
 NOTES_FILE = "notes.jsonl"
