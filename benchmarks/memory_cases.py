@@ -33,6 +33,7 @@ TEXTS: dict[str, tuple[int, int, int, int, int, int]] = {
     "c": (768, 3072, 10, 12, 4, 64_000),
     "d": (640, 3456, 12, 10, 2, 48_000),  # held out
     "e": (384, 1408, 16, 6, 2, 20_000),  # held out
+    "f": (448, 1792, 20, 7, 1, 24_000),  # held out
     "0.5b": (*TEXT_SIZES["0.5b"].values(), NUM_ROWS),  # held out
 }
 
@@ -111,6 +112,9 @@ HELD_OUT = (
     Case("e", samples=3, frames=8, side=256, lora=16),
     Case("e", samples=3, frames=8, side=256, lora=16, recompute=True),
     Case("e", samples=3, frames=8, side=256, bf16=True),
+    Case("f", samples=2, frames=6, side=320, lora=8),
+    Case("f", samples=2, frames=6, side=320, lora=8, recompute=True),
+    Case("f", samples=2, frames=6, side=320, recompute=True),
     Case("0.5b", "true", samples=1, frames=4, side=256, lora=16),
     Case("0.5b", "true", samples=1, frames=4, side=256),
 )

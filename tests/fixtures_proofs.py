@@ -14,8 +14,8 @@ from typing import Any
 from fixtures_llama import make_llama_tokenizer, make_prepend_tokenizer
 from fixtures_model import make_tokenizer
 from flipbook.data.encoder import ConversationEncoder
-from flipbook.data.label_checks import CHECKS
-from flipbook.data.proofs import Proof, prove
+from flipbook.data.proofs.label_checks import CHECKS
+from flipbook.data.proofs.prove import Proof, prove
 from flipbook.data.turns import Media, Turn
 from flipbook.video.settings import ClipSettings
 

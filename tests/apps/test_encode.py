@@ -15,7 +15,7 @@ from fixtures_data import Tune
 from flipbook.apps import encode as module
 from flipbook.apps.encode import Tally, Unseen
 from flipbook.cli import main
-from flipbook.data import media
+from flipbook.data import shown as media
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.generated.write import GeneratedData
 from flipbook.train.arguments import DataArguments

@@ -23,9 +23,9 @@ from flipbook.apps.explain import (
 )
 from flipbook.data.conversation import EncodedConversation
 from flipbook.data.encoder import ConversationEncoder
-from flipbook.data.explanation import Budget, Explanation, explain
 from flipbook.data.generated.write import GeneratedData
-from flipbook.data.label_checks import CHECKS
+from flipbook.data.proofs.explanation import Budget, Explanation, explain
+from flipbook.data.proofs.label_checks import CHECKS
 from flipbook.errors import (
     ArgumentError,
     BudgetError,

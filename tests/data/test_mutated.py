@@ -15,7 +15,7 @@ from typing import Any
 import av
 import pytest
 
-from flipbook.data.convert import convert
+from flipbook.data.converting.convert import convert
 from flipbook.data.formats.origin import Origin
 from flipbook.data.records import read_records
 from flipbook.errors import DataError

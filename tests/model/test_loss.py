@@ -137,7 +137,9 @@ def test_labels_may_be_smoothed(model: Any) -> None:
     row = as_row(make_talk(model.config.image_token_id, lengths=(14,)))
     features = torch.cat(encode_visuals(model, row))
     smoothed = supervised_loss(model, row, features=features, label_smoothing=0.1).loss
-    logits = model(input_ids=row["input_ids"], pixel_values=torch.cat(row["frames"]).float() / 255).logits
+    logits = model(
+        input_ids=row["input_ids"], pixel_values=torch.cat(row["frames"]).float() / 255
+    ).logits
     expected = torch.nn.functional.cross_entropy(
         logits[0, :-1], row["labels"][0, 1:], label_smoothing=0.1
     )

@@ -8,7 +8,7 @@ import pytest
 
 from flipbook.train.footprint import Footprint
 from flipbook.train.forecast import (
-    CONTEXT_BYTES,
+    ELSEWHERE,
     MemoryModel,
     StepShape,
     held_terms,
@@ -39,6 +39,7 @@ NAMES = (
     "kept tower",
     "recomputed tower",
     "left activations",
+    "freed activations",
     "layer again",
 )
 ONES = dict.fromkeys([*NAMES[0].split(), *NAMES[1:]], 1.0)
@@ -55,6 +56,7 @@ def test_what_is_held_and_what_passes_add_up() -> None:
     assert moments["looking back"] == {
         "activations": kept + 7,
         "layer again": 0.0,
+        "freed activations": 0.0,
         "head": 5 * 10 * 4 + 50,
         "working": 8 * 200,
         "gradients": 0.0,
@@ -84,6 +86,7 @@ def test_activations_that_are_computed_twice_keep_inputs_and_one_layer() -> None
     terms = passing_terms(FOOTPRINT, replace(STEP, recomputes=True))["looking back"]
     assert terms["activations"] == 200 * 4 + 3 * 4 * 3 + 7
     assert terms["layer again"] == 200 * 10
+    assert terms["freed activations"] == 200 * (40 - 4 - 10)
 
 
 def test_a_tower_at_rest_sees_a_few_frames_at_a_time() -> None:
@@ -112,12 +115,14 @@ def test_the_head_makes_some_rows_of_scores_at_a_time() -> None:
     assert many == (2**24 // 150_000) * 150_000 * 8
 
 
-def test_a_gpu_has_a_context_in_place_of_libraries() -> None:
-    heavy = model(libraries=5e9, tower=0.0)
-    cpu = heavy.predict(FOOTPRINT, STEP)
-    gpu = heavy.predict(FOOTPRINT, replace(STEP, device_type="cuda"))
-    assert cpu.held - gpu.held == pytest.approx(5e9 - CONTEXT_BYTES)
-    assert heavy.told("cuda").endswith("on CUDA not yet verified.")
+def test_elsewhere_shapes_alone_count() -> None:
+    fitted = model(libraries=5e9, weights=7.0, tower=0.0)
+    step = replace(STEP, device_type="cuda", recomputes=True)
+    few = replace(step, num_frames=0)
+    terms = held_terms(FOOTPRINT)
+    assert fitted.predict(FOOTPRINT, few).held == 0.6e9 + terms["weights"] + terms["moments"]
+    assert ELSEWHERE.keys() == ONES.keys()
+    assert fitted.told("cuda").endswith("; on CUDA shapes alone count, not yet verified.")
 
 
 def test_the_model_tells_its_error() -> None:

@@ -207,7 +207,7 @@ def test_samples_over_the_limit_are_named(generated: GeneratedData) -> None:
 
 def test_a_gpu_is_told_to_be_unverified(generated: GeneratedData) -> None:
     plan = Run(generated).plan(device_type="cuda")
-    assert plan.memory_model.endswith("; on CUDA not yet verified.")
+    assert plan.memory_model.endswith("; on CUDA shapes alone count, not yet verified.")
 
 
 def test_training_prints_its_own_frames_and_side(generated: GeneratedData) -> None:

@@ -23,10 +23,10 @@ from rich.table import Table
 from rich.text import Text
 
 from flipbook.data.encoder import ConversationEncoder
-from flipbook.data.explanation import Budget, Explanation, Frame, Token, explain
-from flipbook.data.proofs import Proof, refuse_failed
+from flipbook.data.proofs.explanation import Budget, Explanation, Frame, Token, explain
+from flipbook.data.proofs.prove import Proof, refuse_failed
+from flipbook.data.proofs.token_roles import readable
 from flipbook.data.records import Record, read_records
-from flipbook.data.token_roles import readable
 from flipbook.errors import DataError, did_you_mean
 from flipbook.model.words_of import load_words_of
 

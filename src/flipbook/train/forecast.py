@@ -32,10 +32,27 @@ from flipbook.train.memory import GRADIENT_BYTES, MOMENT_BYTES
 from flipbook.video.frames import PX_PER_TOKEN
 
 MODEL_FILE = Path(__file__).parent / "memory_model.json"
-# On a GPU there are no libraries, but a context, kernels and workspaces: assumed, not measured.
-CONTEXT_BYTES = 0.6e9
 SCORE_BYTES = 4  # of a score of the head, which is widened to float32
 Terms = dict[str, float]
+# On a device that was not measured a term counts as shapes say, and nothing that a CPU's allocator
+# is slow to give back. Assumed are the context, kernels and workspaces of a GPU, in bytes, and the
+# share that a tower keeps when it is computed twice.
+ELSEWHERE: dict[str, float] = {
+    "libraries": 0.6e9,
+    "weights": 1.0,
+    "moments": 1.0,
+    "gradients": 1.0,
+    "embeddings": 1.0,
+    "activations": 1.0,
+    "layer again": 1.0,
+    "freed activations": 0.0,
+    "left activations": 0.0,
+    "head": 1.0,
+    "working": 1.0,
+    "tower": 1.0,
+    "kept tower": 1.0,
+    "recomputed tower": 0.5,
+}
 
 
 @dataclass(frozen=True)
@@ -101,17 +118,15 @@ class MemoryModel:
 
     def predict(self, footprint: Footprint, step: StepShape) -> Forecast:
         """Return what a step takes on one process."""
-        held = self._weigh(held_terms(footprint))
-        if step.device_type != self.device_type:
-            held += CONTEXT_BYTES - self.coefficients["libraries"]
+        is_fitted = step.device_type == self.device_type
+        coefficients = self.coefficients if is_fitted else ELSEWHERE
+        held = _weigh(held_terms(footprint), coefficients)
         moments = {
-            name: self._weigh(terms) for name, terms in passing_terms(footprint, step).items()
+            name: _weigh(terms, coefficients)
+            for name, terms in passing_terms(footprint, step).items()
         }
         largest = max(moments, key=lambda name: moments[name])
         return Forecast(held, moments[largest], largest)
-
-    def _weigh(self, terms: Terms) -> float:
-        return sum(self.coefficients[name] * size for name, size in terms.items())
 
     def told(self, device_type: str) -> str:
         """Return what the model's word is worth on a kind of device, as a line."""
@@ -121,7 +136,7 @@ class MemoryModel:
             f"{self.max_error:.1%} at most ({self.num_held_out} of other sizes)"
         )
         if device_type != self.device_type:
-            line += f"; on {device_type.upper()} not yet verified"
+            line += f"; on {device_type.upper()} shapes alone count, not yet verified"
         return line + "."
 
 
@@ -147,12 +162,13 @@ def passing_terms(footprint: Footprint, step: StepShape) -> dict[str, Terms]:
     of_tower = footprint.num_trained_tower * GRADIENT_BYTES
     exchanged = gradients if step.num_processes > 1 else 0.0
     tower_kept = _kept_by_tower(footprint, step)
-    kept, again = _kept(footprint, step)
+    kept, again, freed = _kept(footprint, step)
     return {
         "seeing": {"tower": _seen_at_once(footprint, step), "gradients": exchanged},
         "looking back": {
             "activations": kept + footprint.copies,
             "layer again": again,
+            "freed activations": freed,
             "head": _scores(footprint, step) + footprint.head,
             "working": footprint.hidden * step.num_tokens,
             "gradients": exchanged,
@@ -164,23 +180,31 @@ def passing_terms(footprint: Footprint, step: StepShape) -> dict[str, Terms]:
         "learning": {
             "gradients": gradients + exchanged,
             "embeddings": footprint.head,
-            "left activations": kept + again,
+            "left activations": kept + again + freed,
         },
     }
 
 
-def _kept(footprint: Footprint, step: StepShape) -> tuple[float, float]:
-    """Return what language model and projector keep for the backward pass.
+def _weigh(terms: Terms, coefficients: Mapping[str, float]) -> float:
+    return sum(coefficients[name] * size for name, size in terms.items())
 
-    Where activations are computed twice, those are the inputs of all layers, and beside them the
-    activations of the one layer at which the backward pass is.
+
+def _kept(footprint: Footprint, step: StepShape) -> tuple[float, float, float]:
+    """Return what language model and projector keep, make again, and give back meanwhile.
+
+    Where activations are computed twice, the inputs of all layers are kept, and those of the one
+    layer at which the backward pass is are made again. All others were freed, in small pieces that
+    a CPU's allocator holds on to.
     """
     num_visual = step.num_frames * (step.side_px // PX_PER_TOKEN) ** 2
     of_frames = footprint.visual_token * num_visual
+    whole = footprint.token * step.num_tokens
     if not step.recomputes:
-        return footprint.token * step.num_tokens + of_frames, 0.0
-    kept = footprint.residual_token * step.num_tokens + of_frames
-    return kept, footprint.layer_token * step.num_tokens
+        return whole + of_frames, 0.0, 0.0
+    kept, again = (
+        each * step.num_tokens for each in (footprint.residual_token, footprint.layer_token)
+    )
+    return kept + of_frames, again, max(0.0, whole - kept - again)
 
 
 def _kept_by_tower(footprint: Footprint, step: StepShape) -> Terms:

@@ -22,14 +22,14 @@ from typing import Any
 from accelerate import PartialState
 from rich.console import Console
 
-from flipbook.data.convert import convert_if_needed, format_to_convert, told_of
+from flipbook.data.converting.convert import convert_if_needed, format_to_convert, told_of
 from flipbook.data.dataset import clip_settings
 from flipbook.data.doctor.check import check_manifests
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.formats.column_names import parse_map
 from flipbook.data.rows import read_rows
 from flipbook.data.sources import Source, names_of, sources_of
-from flipbook.data.splitting import split_manifest
+from flipbook.data.splitting.split import split_manifest
 from flipbook.errors import DataError
 from flipbook.model.words_of import load_words_of
 from flipbook.train.arguments import Arguments, DataArguments

@@ -20,7 +20,7 @@ from transformers import set_seed
 from flipbook.data.batch import DataModule, make_supervised_data_module
 from flipbook.data.dataset import clip_settings
 from flipbook.data.packing import PackedBatches
-from flipbook.data.proofs import prove_sample_of
+from flipbook.data.proofs.prove import prove_sample_of
 from flipbook.data.sources import Source
 from flipbook.errors import ArgumentError
 from flipbook.model.adapters.trained_on import AdapterBase, describe_base
@@ -29,8 +29,8 @@ from flipbook.model.fastvlm import tower_is_at_rest
 from flipbook.train.arguments import Arguments, DataArguments, TrainingArguments
 from flipbook.train.batches import BatchRules
 from flipbook.train.features import autocast_dtype, use_store
-from flipbook.train.intake import take_in
 from flipbook.train.finish import save_run
+from flipbook.train.intake import take_in
 from flipbook.train.memory import plan_memory
 from flipbook.train.origin import after_training, describe_run
 from flipbook.train.plan import num_optimizer_steps, print_plan

@@ -45,7 +45,9 @@ def test_over_budget_with_its_sum(tmp_path: Path) -> None:
 
 
 def test_counts_without_measure_are_not_written_down(tmp_path: Path) -> None:
-    found = findings(tmp_path, [row("a", "a.mp4", clip={"num_frames": 99_999, "frame_size": 2048})], encoder())
+    found = findings(
+        tmp_path, [row("a", "a.mp4", clip={"num_frames": 99_999, "frame_size": 2048})], encoder()
+    )
     (finding,) = found[0]
     assert finding.code == "budget" and "which no model reads" in finding.reason
 

@@ -21,8 +21,8 @@ from xxhash import xxh3_64_intdigest
 from flipbook.data.extras import SPLITS
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.records import Record, named_rows, record_of, survey
-from flipbook.data.same_content import SameContent
-from flipbook.data.split_groups import NOT_KEPT, IntArray, KeyArray
+from flipbook.data.splitting.groups import NOT_KEPT, IntArray, KeyArray
+from flipbook.data.splitting.same_content import SameContent
 from flipbook.data.turns import Media
 from flipbook.errors import ArgumentError, RecordError
 

@@ -16,19 +16,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from flipbook.data.converted import Converted
+from flipbook.data.converting.converted import Converted
+from flipbook.data.converting.out_paths import OutPaths
+from flipbook.data.converting.sample_text import sample_text
+from flipbook.data.converting.written_rows import Rejections, RowWriter, TakenNames
 from flipbook.data.formats.asked import OwnRow
 from flipbook.data.formats.origin import JSON_ENDINGS, Origin, origin_named
 from flipbook.data.formats.table import FORMATS, NATIVE, Format, detect_format, format_named
 from flipbook.data.manifests import refuse_bad_records
 from flipbook.data.media_folders import MediaFolders
-from flipbook.data.out_paths import OutPaths
 from flipbook.data.own import row_of
 from flipbook.data.records import NamedRow, Record, id_of, record_of
-from flipbook.data.sample_text import sample_text
 from flipbook.data.sources import Source
 from flipbook.data.turns import Media, Turn
-from flipbook.data.written_rows import Rejections, RowWriter, TakenNames
 from flipbook.errors import ArgumentError, DataError, ManifestError, RecordError
 
 NUM_SAMPLES = 2

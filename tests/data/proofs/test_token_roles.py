@@ -12,7 +12,7 @@ import torch
 from fixtures_llama import make_llama_tokenizer, make_prepend_tokenizer
 from fixtures_model import make_tokenizer
 from flipbook.data.encoder import ConversationEncoder
-from flipbook.data.token_roles import (
+from flipbook.data.proofs.token_roles import (
     bytes_of_tokens,
     readable,
     roles_of_tokens,

@@ -14,15 +14,15 @@ from itertools import chain, repeat
 
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.media import media_of
-from flipbook.data.proofs import Proof, count_features, prove
-from flipbook.data.sample import Visual
-from flipbook.data.shown import read_shown
-from flipbook.data.token_roles import (
+from flipbook.data.proofs.prove import Proof, count_features, prove
+from flipbook.data.proofs.token_roles import (
     TokenRole,
     bytes_of_tokens,
     roles_of_tokens,
     tokens_per_frame_of,
 )
+from flipbook.data.sample import Visual
+from flipbook.data.shown import read_shown
 from flipbook.data.tokens import IGNORE_INDEX
 from flipbook.data.turns import Turn
 

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
-from flipbook.data.counted import CountedText, CountedTexts, Spread, spread_of
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.records import Record, named_rows, record_of, survey
+from flipbook.data.statistics.counted import CountedText, CountedTexts, Spread, spread_of
 from flipbook.data.turns import Media, Turn
 from flipbook.errors import RecordError
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flipbook.data import same_content
 from flipbook.data.records import read_records
-from flipbook.data.split_groups import join_rows
-from flipbook.data.splitting import SplitResult, split_manifest
+from flipbook.data.splitting import same_content as same_content
+from flipbook.data.splitting.groups import join_rows
+from flipbook.data.splitting.split import SplitResult, split_manifest
 from flipbook.errors import ArgumentError, DataError, ManifestError, MediaError
 
 
@@ -315,7 +315,7 @@ def test_nothing_is_written_over_or_left_half(
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("flipbook.data.split_writing.os.fsync", fail)
+    monkeypatch.setattr("flipbook.data.splitting.writing.os.fsync", fail)
     with pytest.raises(ArgumentError, match="cannot be written to .No space left on device"):
         split_manifest(path, out=tmp_path / "full")
     assert list((tmp_path / "full").iterdir()) == []
@@ -327,7 +327,7 @@ def test_a_file_that_changes_meanwhile_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = _write(tmp_path, [_row(f"{n}", f"c{n}") for n in range(5)])
-    monkeypatch.setattr("flipbook.data.split_writing.content_hash", lambda _: "another")
+    monkeypatch.setattr("flipbook.data.splitting.writing.content_hash", lambda _: "another")
     with pytest.raises(ManifestError, match="has changed while it was read; start again"):
         split_manifest(path, out=tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
@@ -361,7 +361,7 @@ def test_wrong_arguments_are_told(tmp_path: Path, arguments: dict[str, Any], mes
 def test_answers_that_are_no_classes_are_no_strata(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flipbook.data.split_reading.MOST_STRATA", 3)
+    monkeypatch.setattr("flipbook.data.splitting.reading.MOST_STRATA", 3)
     path = _write(tmp_path, [_row(f"{n}", f"c{n}", answer=f"a{n}") for n in range(5)])
     with pytest.raises(ArgumentError, match="--stratify answer: there are more than 3 different"):
         split_manifest(path, out=tmp_path / "out", stratify="answer")

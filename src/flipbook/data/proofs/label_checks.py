@@ -16,9 +16,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from flipbook.data.expected_text import ExpectedAnswer, ExpectedText
+from flipbook.data.proofs.expected_text import ExpectedAnswer, ExpectedText
+from flipbook.data.proofs.token_roles import (
+    TokenRole,
+    bytes_of_tokens,
+    readable,
+    spell_text,
+    spell_tokens,
+)
 from flipbook.data.template import special_pattern
-from flipbook.data.token_roles import TokenRole, bytes_of_tokens, readable, spell_text, spell_tokens
 from flipbook.data.tokens import IGNORE_INDEX
 
 _NUM_BYTES_BEFORE = 24  # shown of two texts, before and from the place where they differ

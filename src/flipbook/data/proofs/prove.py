@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from flipbook.data.conversation import EncodedConversation
 from flipbook.data.encoder import ConversationEncoder
-from flipbook.data.expected_text import expected_text
-from flipbook.data.label_checks import CHECKS, Case
+from flipbook.data.proofs.expected_text import expected_text
+from flipbook.data.proofs.label_checks import CHECKS, Case
+from flipbook.data.proofs.token_roles import roles_of_tokens, tokens_per_frame_of
 from flipbook.data.sample import Sample, Visual
-from flipbook.data.token_roles import roles_of_tokens, tokens_per_frame_of
 from flipbook.data.turns import Turn
 from flipbook.errors import LabelError, MediaError
 from flipbook.video.frames import PX_PER_TOKEN

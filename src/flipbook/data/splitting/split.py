@@ -21,7 +21,7 @@ import numpy as np
 from flipbook.data.extras import SPLITS
 from flipbook.data.manifests import refuse_bad_records
 from flipbook.data.rows import content_hash
-from flipbook.data.split_groups import (
+from flipbook.data.splitting.groups import (
     NOT_KEPT,
     Groups,
     IntArray,
@@ -29,7 +29,7 @@ from flipbook.data.split_groups import (
     join_rows,
     place_groups,
 )
-from flipbook.data.split_reading import (
+from flipbook.data.splitting.reading import (
     BY,
     STRATIFY,
     SplitFacts,
@@ -37,7 +37,7 @@ from flipbook.data.split_reading import (
     ids_at,
     read_facts,
 )
-from flipbook.data.split_writing import refuse_existing, write_splits
+from flipbook.data.splitting.writing import refuse_existing, write_splits
 from flipbook.errors import ArgumentError, RecordError, did_you_mean
 
 FRACTIONS = (0.8, 0.1, 0.1)

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import torch
 
-from flipbook.data.counted import Spread, spread_of
 from flipbook.data.shown import pictures_of
+from flipbook.data.statistics.counted import Spread, spread_of
 from flipbook.data.turns import Media
 from flipbook.errors import DataError, MediaError
 from flipbook.video.decode import probe

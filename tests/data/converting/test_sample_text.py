@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flipbook.data.converting.sample_text import sample_text
 from flipbook.data.extras import Extras
 from flipbook.data.records import Record
-from flipbook.data.sample_text import sample_text
 from flipbook.data.turns import Media, Turn
 from flipbook.video.view import View
 

@@ -12,10 +12,10 @@ from PIL import Image
 
 from fixtures_table import row, say
 from fixtures_video import MakeClip, make_clip  # noqa: F401  (a fixture)
-from flipbook.data import clip_facts
-from flipbook.data.clip_facts import MediaFacts, facts_of, read_facts_of, summarise
-from flipbook.data.counted import Bin, CountedText, CountedTexts, spread_of
-from flipbook.data.statistics import GivenAway, Statistics, read_statistics
+from flipbook.data.statistics import clip_facts as clip_facts
+from flipbook.data.statistics.clip_facts import MediaFacts, facts_of, read_facts_of, summarise
+from flipbook.data.statistics.counted import Bin, CountedText, CountedTexts, spread_of
+from flipbook.data.statistics.summary import GivenAway, Statistics, read_statistics
 from flipbook.data.turns import Media
 from flipbook.errors import DataError, MediaError
 from flipbook.video.view import View

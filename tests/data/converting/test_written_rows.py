@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from flipbook.data.converting.written_rows import Rejections, RowWriter, TakenNames
 from flipbook.data.manifests import NUM_REASONS_SHOWN
-from flipbook.data.written_rows import Rejections, RowWriter, TakenNames
 from flipbook.errors import ArgumentError, RecordError
 
 

@@ -17,10 +17,10 @@ from fixtures_proofs import CLIP, KINDS, PICTURE, SETTINGS, TALK, failed, proven
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.generated.write import GeneratedData
-from flipbook.data.label_checks import CHECKS
-from flipbook.data.proofs import choose_conversations, count_features, prove_sample_of
+from flipbook.data.proofs.label_checks import CHECKS
+from flipbook.data.proofs.prove import choose_conversations, count_features, prove_sample_of
+from flipbook.data.proofs.token_roles import tokens_per_frame_of
 from flipbook.data.sample import Visual
-from flipbook.data.token_roles import tokens_per_frame_of
 from flipbook.data.turns import Turn
 from flipbook.errors import LabelError, MediaError
 from flipbook.train.arguments import DataArguments

@@ -15,8 +15,8 @@ from typing import Any
 from flipbook.data.extras import SPLITS
 from flipbook.data.own import row_of
 from flipbook.data.rows import content_hash
-from flipbook.data.split_groups import IntArray
-from flipbook.data.split_reading import SplitFacts, used_records
+from flipbook.data.splitting.groups import IntArray
+from flipbook.data.splitting.reading import SplitFacts, used_records
 from flipbook.errors import ArgumentError, ManifestError
 
 

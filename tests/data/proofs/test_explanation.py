@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from fixtures_table import encoder
-from flipbook.data.explanation import Explanation, explain
 from flipbook.data.generated.write import GeneratedData
+from flipbook.data.proofs.explanation import Explanation, explain
 from flipbook.data.turns import Media, Turn
 from flipbook.errors import MediaError
 from flipbook.video.view import View

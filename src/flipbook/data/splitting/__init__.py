@@ -1,0 +1,1 @@
+"""Records become training, validation and test data that share nothing."""
