@@ -266,7 +266,7 @@ class Steps:
             times_s = torch.zeros(len(frames), dtype=torch.float64)
             return Clip(path, frames, times_s, tuple(range(len(frames))), 0)
 
-        with mock.patch("flipbook.data.media.read_clip", read):
+        with mock.patch("flipbook.data.shown.read_clip", read):
             yield
 
 

@@ -7,10 +7,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from flipbook.apps.evaluate import add_arguments, base_of, report_folder, run
-from flipbook.data.generated.write import GeneratedData
+from flipbook.data.generated.write import GeneratedData, write_clip
 from flipbook.errors import ArgumentError, CheckpointError, DataError
 
 
@@ -98,3 +99,20 @@ def test_numbers_below_one_are_refused(generated: GeneratedData) -> None:
     words = parsed("--model", "m", "--data_path", str(generated.test), "--batch_size", "0")
     with pytest.raises(ArgumentError, match="--batch_size is 0: give 1 or more"):
         run(words)
+
+
+def test_folders_by_class_are_scored_too(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, label in enumerate(("jump", "squat")):
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        frames = np.full((4, 64, 64, 3), 60 * number, dtype=np.uint8)
+        write_clip(tmp_path / "clips" / label / "a.mp4", frames)
+    run(
+        parsed("--model", str(run_folder), "--data_path", str(tmp_path / "clips"), "--base", "none")
+    )
+    assert "format: class_folders" in capsys.readouterr().out
+    content = json.loads((run_folder / "evaluation" / "scores.json").read_text(encoding="utf-8"))
+    assert content["num_questions"]["tuned"] == {"no_task": 2}
+    (records,) = content["provenance"]["data_files"]
+    assert records.endswith("clips.jsonl")

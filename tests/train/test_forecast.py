@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from flipbook.train.footprint import Footprint
 from flipbook.train.forecast import (
     ELSEWHERE,

@@ -15,8 +15,10 @@ from fixtures_data import SHORT_RUN
 from fixtures_model import make_checkpoint
 from flipbook.data.batch import DataModule, make_supervised_data_module
 from flipbook.data.generated.write import GeneratedData
+from flipbook.train import plan as module
 from flipbook.train.arguments import Arguments
 from flipbook.train.batches import BatchRules
+from flipbook.train.choices import footprints_of
 from flipbook.train.footprint import shape_model
 from flipbook.train.forecast import load_memory_model
 from flipbook.train.lengths import TooLong
@@ -27,6 +29,22 @@ from flipbook.train.plan_text import show_plan
 from flipbook.train.start import lora_of, prepare_model
 
 GB = 10**9
+
+
+_KNOWN: dict[tuple[str, ...], Any] = {}
+
+
+@pytest.fixture(autouse=True)
+def footprints_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each footprint be found once: it takes a second, and no test changes it."""
+
+    def find(config: Any, arguments: Arguments) -> Any:
+        key = (config.to_json_string(), repr(arguments.model))
+        if key not in _KNOWN:
+            _KNOWN[key] = footprints_of(config, arguments)
+        return _KNOWN[key]
+
+    monkeypatch.setattr(module, "footprints_of", find)
 
 
 class Run:

@@ -9,12 +9,15 @@ other model `--base` names it.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 from rich.console import Console
 
+from flipbook.data.converting.convert import convert_if_needed
 from flipbook.data.manifests import read_usable
+from flipbook.data.sources import Source, sources_of
 from flipbook.errors import ArgumentError
 from flipbook.evaluate.loading import DTYPES
 from flipbook.evaluate.report import PREDICTIONS_FILE, SCORES_FILE, print_report
@@ -28,7 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the words of `flipbook evaluate`."""
     parser.add_argument("--model", required=True, help="A run folder, a model, or 'tiny'.")
     parser.add_argument(
-        "--data_path", required=True, nargs="+", help="JSON or JSONL files of records."
+        "--data_path",
+        required=True,
+        nargs="+",
+        help="Files of records, tables, folders by class, or a YAML mixture.",
     )
     parser.add_argument("--image_folder", help="Where media are; the records' own folder if none.")
     parser.add_argument(
@@ -63,9 +69,13 @@ def run(args: argparse.Namespace) -> None:
         if value is not None and value < 1:
             raise ArgumentError(f"--{name} is {value}: give 1 or more.")
     folder = report_folder(args.model, args.out)
-    found = read_usable(
-        args.data_path, image_folder=args.image_folder, max_bad_fraction=args.max_bad_fraction
+    sources = as_records(
+        args.data_path,
+        image_folder=args.image_folder,
+        folder=folder / "records",
+        max_bad_fraction=args.max_bad_fraction,
     )
+    found = read_usable(sources, image_folder=None, max_bad_fraction=args.max_bad_fraction)
     for error in found.rejected:
         print(f"left out: {error}")
     clips, stills = split_still_images(found.records)
@@ -82,11 +92,31 @@ def run(args: argparse.Namespace) -> None:
             dtype=DTYPES[args.dtype],
             adapter_base=adapter_base_of(args.model, args.base),
         ),
-        data_files=args.data_path,
+        data_files=[source.path for source in sources],
         provenance={"left_out": [str(error) for error in found.rejected]},
     )
     print_report(scores, console=Console(highlight=False))
     print(f"\nscores        {folder / SCORES_FILE}\nevery answer  {folder / PREDICTIONS_FILE}")
+
+
+def as_records(
+    paths: Sequence[str], *, image_folder: str | None, folder: Path, max_bad_fraction: float
+) -> tuple[Source, ...]:
+    """Return data sets of records; what is none yet is converted into a folder.
+
+    Raises:
+        ArgumentError: a mixture cannot be read.
+        DataError: a file cannot be read, or a row of it is no record.
+    """
+    sources = []
+    for number, source in enumerate(sources_of(paths, image_folder=image_folder)):
+        converted = convert_if_needed(
+            source, out_folder=folder / str(number), max_bad_fraction=max_bad_fraction
+        )
+        if converted is not None:
+            print(converted.told())
+        sources.append(source if converted is None else converted.as_source(source))
+    return tuple(sources)
 
 
 def base_of(model: str, base: str | None) -> str | None:

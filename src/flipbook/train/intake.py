@@ -193,11 +193,9 @@ def _convert(
         converted = convert_if_needed(
             source, out_folder=folder / str(number), max_bad_fraction=data.max_bad_fraction
         )
-        if converted is None:
-            yield source
-            continue
-        console.print(converted.told(), markup=False)
-        yield replace(source, path=str(converted.path), image_folder=_text(converted.image_folder))
+        if converted is not None:
+            console.print(converted.told(), markup=False)
+        yield source if converted is None else converted.as_source(source)
 
 
 def _divide(

@@ -147,9 +147,8 @@ def read_clip(
     view: of which only the stretch or the instants count here; the whole clip if not given.
     rng: where `segments` draws its instants, for training; None takes the middles.
 
-    Raises MediaError when the file may not be opened, is no video, is cut short or damaged, has
-    pictures that are too large, or ends before the view begins; ValueError for an argument that
-    cannot be meant.
+    Raises MediaError when the file may not be opened, is no video, is cut short or damaged, has too
+    large pictures, or ends before the view begins; ValueError for an argument that cannot be meant.
     """
     check_frame_snap(frame_snap)
     sampling: dict[str, Any] = {

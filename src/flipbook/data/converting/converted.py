@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flipbook.data.formats.table import FORMATS
 from flipbook.data.manifests import list_reasons
+from flipbook.data.sources import Source
 from flipbook.errors import RecordError
 
 
@@ -34,6 +35,11 @@ class Converted:
     image_folder: Path | None
     rejected_path: Path | None
     notes: tuple[str, ...] = ()
+
+    def as_source(self, source: Source) -> Source:
+        """Return a data set as it is read after its conversion."""
+        folder = None if self.image_folder is None else str(self.image_folder)
+        return replace(source, path=str(self.path), image_folder=folder)
 
     def told(self) -> str:
         """Return what was done, for a person: format, samples, what was left out, what is next."""
