@@ -260,3 +260,20 @@ def test_the_data_module_has_what_a_trainer_takes(generated: GeneratedData, mixe
     module = make_supervised_data_module(make_tokenizer(), arguments)
     assert module["eval_dataset"] is not None
     assert not module["eval_dataset"].training
+
+
+def test_records_of_another_split_are_refused(generated: GeneratedData, tmp_path: Path) -> None:
+    rows = json.loads(generated.train.read_text())[:3]
+    for row, split in zip(rows, ("train", "test", None), strict=True):
+        row["video"], row["split"] = str(generated.folder / row["video"]), split
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(rows))
+    lenient = _arguments(image_folder=str(generated.folder), max_bad_fraction=0.5)
+    trained = LazySupervisedDataset(str(path), make_tokenizer(), lenient)
+    (error,) = trained.check.rejected
+    assert error.record_id == rows[1]["id"]
+    assert "is of split test, and its file is used for train; divide the file with" in str(error)
+    watched = LazySupervisedDataset(str(path), make_tokenizer(), lenient, training=False)
+    (error,) = watched.check.rejected
+    assert error.record_id == rows[0]["id"]
+    assert "used for validation" in str(error)

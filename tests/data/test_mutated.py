@@ -97,6 +97,7 @@ MESSAGES = {
         },
         {"role": "assistant", "content": "Rain."},
     ],
+    "clip": {"num_frames": 4, "sampler": "uniform"},
     "kind": "multiple_choice",
     "options": ["Rain.", "Snow."],
     "answer": "Rain.",

@@ -10,6 +10,7 @@ names its record; it is never replaced by another one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Protocol, SupportsIndex
 
 import torch
@@ -23,7 +24,7 @@ from flipbook.data.manifests import refuse_bad_records
 from flipbook.data.media import Draw, MediaVisuals, media_of, read_media, read_visuals
 from flipbook.data.packing import filler_of
 from flipbook.data.sample import Question, Sample
-from flipbook.data.sources import Source
+from flipbook.data.sources import Source, sources_of
 from flipbook.data.store import FeatureStore
 from flipbook.data.table import open_table
 from flipbook.data.turns import Media
@@ -107,8 +108,12 @@ class LazySupervisedDataset(Dataset[Sample]):
         # In shared memory, so that workers that outlive an epoch see the next one.
         self._epoch: Tensor = torch.zeros((), dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]
+        use = "train" if training else "validation"
+        sources = sources_of(data_path, image_folder=data_args.image_folder)
         self.table = open_table(
-            data_path, image_folder=data_args.image_folder, encoder=self.encoder
+            [replace(source, use=use) for source in sources],
+            image_folder=data_args.image_folder,
+            encoder=self.encoder,
         )
         self.check = self.table.check
         refuse_bad_records(

@@ -202,6 +202,7 @@ def _lines_of(
     try:
         record = record_of(row, folders=folders, view=measurer.sources[manifest].view)
         shown = record.media
+        measurer.sources[manifest].check_use(row.record_id, record.extras.split)
         lines = [
             _line_of(Conversation(row.record_id, turns, record.task), measurer, folders)
             for turns in record.conversations

@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from flipbook.errors import ArgumentError, did_you_mean
+from flipbook.errors import ArgumentError, RecordError, did_you_mean
 from flipbook.video.view import WHOLE, View
 
 MIXTURE_ENDINGS = (".yaml", ".yml")
@@ -49,6 +49,8 @@ class Source:
         weight: how often each of its records is seen in an epoch, above 0. Of 2.5 all are seen
             twice and half of them once more, other halves in other epochs.
         view: how its clips are read, where neither a record says so nor the run is to.
+        use: "train" where it is learned from, "validation" where it is not; None where nobody
+            minds. Records that name another split are refused.
         format_name, columns, prompt: how a file is read that is no manifest yet; see `formats`.
 
     Raises:
@@ -59,6 +61,7 @@ class Source:
     image_folder: str | None = None
     weight: float = 1.0
     view: View = WHOLE
+    use: str | None = None
     format_name: str | None = None
     columns: tuple[tuple[str, str], ...] = ()
     prompt: str | None = None
@@ -70,6 +73,20 @@ class Source:
                 f"{self.path}: weight is {self.weight!r}; it says how often each record is seen in "
                 "an epoch, so give a number above 0"
             )
+
+    def check_use(self, record_id: str, split: str | None) -> None:
+        """Check that a record of some split may stand in this data set.
+
+        Raises:
+            RecordError: it would be learned from and tested on, or the other way round.
+        """
+        if split is None or self.use is None or (split == "train") == (self.use == "train"):
+            return
+        raise RecordError(
+            record_id,
+            f"is of split {split}, and its file is used for {self.use}; divide the file with "
+            f"`flipbook data split {self.path} --out DIR`, and name the part that is meant",
+        )
 
     def filled_from(self, told: Source) -> Source:
         """Return this data set with what it leaves open taken from what was told of all."""

@@ -203,6 +203,7 @@ def _key(measurer: Measurer, hashes: Sequence[str]) -> str:
                 os.path.abspath(source.path),
                 None if source.image_folder is None else os.path.abspath(source.image_folder),
                 source.view.as_dict(),
+                source.use,
             ]
             for source in measurer.sources
         ],
