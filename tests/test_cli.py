@@ -120,3 +120,11 @@ def test_the_whole_way_from_clips_to_claim(
     capsys.readouterr()
     assert main(["chat", "--model", str(run), "--video", str(clip), "What happens?"]) == 0
     assert capsys.readouterr().out.strip()
+
+
+def test_a_command_of_a_command_is_looked_up_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "chek", "a.json"]) == 2
+    told = capsys.readouterr().err
+    assert "Unknown command 'data chek'. Did you mean 'check'? Commands: convert, check" in told
+    assert main(["data"]) == 2
+    assert "the following arguments are required: COMMAND" in capsys.readouterr().err

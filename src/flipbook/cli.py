@@ -17,7 +17,7 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from flipbook.errors import ArgumentError, FlipbookError, did_you_mean
 
@@ -70,19 +70,28 @@ def _dispatch(words: list[str]) -> None:
         print(f"flipbook {__version__}")
         return
     name = words.pop(0)
-    if name not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        raise ArgumentError(
-            f"Unknown command {name!r}.{did_you_mean(name, COMMANDS)} Commands: {known}."
-        )
+    _refuse_unknown([name], COMMANDS)
     module = importlib.import_module(f"flipbook.apps.{name}")
     _hide_bars_of_libraries()
     if name in OF_DATACLASSES:
         module.run(words)
         return
+    _refuse_unknown(words[:1], getattr(module, "COMMANDS", None), before=f"{name} ")
     parser = _Parser(prog=f"flipbook {name}", description=COMMANDS[name], allow_abbrev=False)
     module.add_arguments(parser)
     module.run(parser.parse_args(words))
+
+
+def _refuse_unknown(
+    words: Sequence[str], commands: Collection[str] | None, *, before: str = ""
+) -> None:
+    """Refuse a word that is none of some commands; a flag is left to the parser."""
+    for word in words:
+        if commands is not None and not word.startswith("-") and word not in commands:
+            raise ArgumentError(
+                f"Unknown command '{before}{word}'.{did_you_mean(word, commands)} Commands: "
+                f"{', '.join(commands)}."
+            )
 
 
 def _help() -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
+import torch
 from rich.console import Console
 
 from flipbook.data.batch import DataModule, make_supervised_data_module
@@ -59,7 +60,7 @@ def run(words: Sequence[str]) -> None:
         return
     given, rest = own.parse_known_args(list(words))
     _check(given)
-    flags = ["--bf16=true"] if given.device == "cuda" and not _names(rest, "bf16") else []
+    flags = _flags_elsewhere(rest) if given.device == "cuda" else []
     first = [rest.pop(0)] if rest and not rest[0].startswith("-") else []  # the YAML file
     arguments = parse_arguments([*first, *flags, *rest])
     console = Console(highlight=False, soft_wrap=True, quiet=given.json)
@@ -214,5 +215,10 @@ def _check(given: argparse.Namespace) -> None:
             )
 
 
-def _names(words: Sequence[str], flag: str) -> bool:
-    return any(word.split("=")[0] == f"--{flag}" for word in words)
+def _flags_elsewhere(words: Sequence[str]) -> list[str]:
+    """Return the flags that a run on a GPU would have of itself, where this machine has none."""
+    flags = {"bf16": "true"}
+    if not torch.cuda.is_available():
+        flags["use_cpu"] = "true"  # or transformers refuses bf16 here
+    named = {word.split("=")[0].removeprefix("--") for word in words}
+    return [f"--{name}={value}" for name, value in flags.items() if name not in named]
