@@ -34,6 +34,7 @@ TEXTS: dict[str, tuple[int, int, int, int, int, int]] = {
     "d": (640, 3456, 12, 10, 2, 48_000),  # held out
     "e": (384, 1408, 16, 6, 2, 20_000),  # held out
     "f": (448, 1792, 20, 7, 1, 24_000),  # held out
+    "g": (896, 4864, 4, 14, 2, 8_000),  # held out: few layers, as wide as FastVLM-0.5B's
     "0.5b": (*TEXT_SIZES["0.5b"].values(), NUM_ROWS),  # held out
 }
 
@@ -115,6 +116,8 @@ HELD_OUT = (
     Case("f", samples=2, frames=6, side=320, lora=8),
     Case("f", samples=2, frames=6, side=320, lora=8, recompute=True),
     Case("f", samples=2, frames=6, side=320, recompute=True),
+    Case("g", samples=4, frames=8, side=512, lora=16),
+    Case("g", samples=4, frames=8, side=512, lora=16, recompute=True),
     Case("0.5b", "true", samples=1, frames=4, side=256, lora=16),
     Case("0.5b", "true", samples=1, frames=4, side=256),
 )

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from flipbook.data.conversation import encode_conversation
+from flipbook.data.extras import Extras
 from flipbook.data.generated.write import GeneratedData
 from flipbook.data.media import MediaFrames, media_of, read_media
 from flipbook.data.records import Media, Record, Turn, read_records
@@ -40,7 +41,8 @@ def question(task: str | None, number: int = 0) -> AskedQuestion:
 
 def test_every_answer_of_every_conversation_is_a_question() -> None:
     talk = (user("What?"), answer("A circle."), user("Where?"), answer("left"))
-    record = Record(id="a", conversations=(talk, (user("How many?"), answer("3"))), task="mix")
+    talks = (talk, (user("How many?"), answer("3")))
+    record = Record(id="a", conversations=talks, extras=Extras(task="mix"))
     asked = questions_of([record])
     assert [(q.text, q.reference) for q in asked] == [
         ("What?", "A circle."),

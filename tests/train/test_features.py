@@ -10,7 +10,7 @@ import pytest
 
 from fixtures_data import Tune
 from fixtures_model import make_checkpoint
-from flipbook.data import contents, media
+from flipbook.data import contents, shown
 from flipbook.data.generated.write import GeneratedData
 from flipbook.train.features import open_store, store_folder
 from flipbook.train.parsing import parse_arguments
@@ -22,13 +22,13 @@ def num_decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The paths of clips and pictures in the order in which they are decoded."""
     paths: list[str] = []
     for name in ("read_clip", "read_image"):
-        read = getattr(media, name)
+        read = getattr(shown, name)
 
         def noted(path: str, *, _read: Any = read, **settings: Any) -> Any:
             paths.append(path)
             return _read(path, **settings)
 
-        monkeypatch.setattr(media, name, noted)
+        monkeypatch.setattr(shown, name, noted)
     return paths
 
 

@@ -132,6 +132,7 @@ def _read(
         run_folder=folder,
         is_resumed=False,
         console=console,
+        decodes=False,
     )
     unlimited = dataclasses.replace(fitted, model_max_length=None, max_bad_fraction=NEARLY_ALL)
     unlimited.data_seed = fitted.data_seed

@@ -33,6 +33,7 @@ from flipbook.data.splitting.split import split_manifest
 from flipbook.errors import DataError
 from flipbook.model.words_of import load_words_of
 from flipbook.train.arguments import Arguments, DataArguments
+from flipbook.train.run_folder import make_folder
 from flipbook.train.start import fit_to_words
 from flipbook.video.view import View
 
@@ -111,11 +112,19 @@ def divides_itself(data: DataArguments) -> bool:
 
 
 def take_in(
-    arguments: Arguments, *, run_folder: Path, is_resumed: bool, console: Console
+    arguments: Arguments,
+    *,
+    run_folder: Path,
+    is_resumed: bool,
+    console: Console,
+    decodes: bool = True,
 ) -> Intake:
     """Return the data sets of a run, after making of them what can be trained on.
 
     One process does so, and the others wait for it.
+
+    Args:
+        decodes: see `prepare`.
 
     Raises:
         ArgumentError: what is named cannot be meant.
@@ -135,7 +144,8 @@ def take_in(
         (folder / INTAKE_FILE).unlink(missing_ok=True)
     state.wait_for_everyone()
     if state.is_main_process:
-        intake = prepare(arguments, folder=folder, console=console)
+        make_folder(run_folder)
+        intake = prepare(arguments, folder=folder, console=console, decodes=decodes)
         intake.save(folder / INTAKE_FILE)
         return intake
     while not (folder / INTAKE_FILE).is_file():  # where the first fails, the launcher ends all

@@ -34,6 +34,8 @@ from flipbook.train.intake import take_in
 from flipbook.train.memory import plan_memory
 from flipbook.train.origin import after_training, describe_run
 from flipbook.train.plan import num_optimizer_steps, print_plan
+from flipbook.train.plan_facts import Plan
+from flipbook.train.probe import probe_longest, should_probe
 from flipbook.train.progress import ProgressCallback, Throughput
 from flipbook.train.record import write_arguments, write_environment
 from flipbook.train.run_folder import make_folder, resume_from
@@ -78,8 +80,6 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     goes_on_from = resume_from(run_folder, args.resume_from_checkpoint)
     is_main = args.process_index == 0
     shown = console if is_main else Console(quiet=True)
-    if is_main:
-        make_folder(run_folder)
     intake = take_in(
         arguments, run_folder=run_folder, is_resumed=goes_on_from is not None, console=shown
     )
@@ -97,32 +97,46 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     batches = rules.pack_training(data["train_dataset"], args, batch_size=args.train_batch_size)
     _check(data, rules, batches, model=model, args=args)
     checkpoint.provenance = None  # that of the start model is no longer true of this one
+    plan: Plan | None = None
     if is_main:
         checkpoint.provenance = describe_run(
             arguments, checkpoint=checkpoint, model=model, data=data, lora=lora
         )
-    if is_main:
         console.print(f"Tuning {arguments.model.model_name_or_path} ({checkpoint.layout})")
-        print_plan(console, model=model, data=data, batches=batches, arguments=arguments)
+        plan = print_plan(console, model=model, data=data, batches=batches, arguments=arguments)
+        make_folder(run_folder)
         write_arguments(run_folder, dataclasses.replace(arguments, data=data_args))
         write_environment(run_folder)
     trainer = _make_trainer(arguments, model, checkpoint, data, run_folder, shown)
     trainer.adapter_base = base
-    store = trainer.store = use_store(arguments, data, model=model, checkpoint=checkpoint)
+    trainer.store = use_store(arguments, data, model=model, checkpoint=checkpoint)
     if is_main:
         _prove(data, data_args, console=shown)
     _choose_checkpointing(arguments, trainer, batches, console=shown)
-    try:
-        trainer.train(resume_from_checkpoint=goes_on_from)
-    finally:
-        trainer.progress.close()
-        if store is not None:
-            store.close()
+    if should_probe(args):
+        predicted = None if plan is None else _predicted(plan, args)
+        probe_longest(trainer, batches, predicted_bytes=predicted, console=shown)
+    _learn(trainer, goes_on_from)
     if checkpoint.provenance is not None:
         checkpoint.provenance = after_training(checkpoint.provenance, trainer.state, args)
     model_folder = save_run(trainer, arguments, checkpoint, run_folder=run_folder, base=base)
     _release(trainer)
     return RunResult(run_folder, model_folder, is_main, intake.claimed)
+
+
+def _learn(trainer: FlipbookTrainer, goes_on_from: str | None) -> None:
+    """Train, and leave bar and store as they should be however it ends."""
+    try:
+        trainer.train(resume_from_checkpoint=goes_on_from)
+    finally:
+        trainer.progress.close()
+        if trainer.store is not None:
+            trainer.store.close()
+
+
+def _predicted(plan: Plan, args: TrainingArguments) -> int:
+    """Return how much memory the model of it says that the run will take, in bytes."""
+    return plan.own.recomputed_bytes if args.activation_checkpointing else plan.own.kept_bytes
 
 
 def _check(
