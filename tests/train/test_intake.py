@@ -290,3 +290,17 @@ def test_what_is_read_as_it_is_is_told_with_two_records(
     assert rows[2]["id"] not in told
     assert not (tmp_path / PREPARED_IN_RUN).exists()
     assert [source.path for source in intake.train] == [str(generated.train)]
+
+
+def test_clips_that_validation_shares_with_training_are_told(
+    tune: Tune, generated: GeneratedData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Console(file=io.StringIO(), width=300)
+    monkeypatch.setattr("fixtures_data.Console", lambda **_: console)
+    flags = {"eval_strategy": "no", "max_steps": 1}
+    tune(validation_data_path=generated.validation, **flags)
+    assert "Warning" not in console.file.getvalue()  # type: ignore[attr-defined]
+    tune(Path(f"{generated.folder}-twice"), validation_data_path=generated.train, **flags)
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    clips = {row.get("video") or row["image"] for row in json.loads(generated.train.read_text())}
+    assert f"Warning: validation shows {len(clips)} clips or pictures that training shows" in told

@@ -74,9 +74,7 @@ def run(args: argparse.Namespace) -> None:
     data = write_generated_data(folder / "data", clips_per_task=args.clips_per_task, seed=args.seed)
     arguments = parse_arguments(_flags(args, data))
     result = train(arguments, console=console)
-    claim(
-        arguments, result, [Source(str(data.test)), Source(str(data.images))], console=console
-    )
+    claim(arguments, result, [Source(str(data.test)), Source(str(data.images))], console=console)
     print_places(result, console=console)
     (first, *_) = read_records(data.test).records
     console.print(

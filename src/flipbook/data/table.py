@@ -86,6 +86,7 @@ class ConversationTable:
         sources: the data sets; `source_of`: int32 (N,), which of them each comes from.
         num_videos, num_images, num_frames: int32 (N,), what each shows; frames in all.
         frame_size: int32 (N,), side of its frames in px; 0 where nothing is shown.
+        shown: int64, rising, a hash of each different set of media that is shown.
         check: what was found, see `DataCheck`.
     """
 
@@ -104,9 +105,11 @@ class ConversationTable:
         self.num_images: NDArray[np.int32] = column(rows, "num_images")[places]
         self.num_frames: NDArray[np.int32] = column(rows, "num_frames")[places]
         self.frame_size: NDArray[np.int32] = column(rows, "frame_size")[places]
+        hashes = pairs(rows, "media")[places]
+        self.shown: IntArray = np.unique(hashes[self.frame_size > 0, 0])
         heads = np.column_stack([self.source_of, pairs(rows, "head")[places]])
         self.clips = _clips(heads, has_head=self.head_tokens > 0)
-        media = group(pairs(rows, "media")[places])
+        media = group(hashes)
         self._first_with_media: NDArray[np.uint32] = media.first.astype(np.uint32)[media.numbers]
         longest = int(self.num_tokens.argmax()) if len(places) else None
         self.check = DataCheck(

@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor
-from transformers import FastVlmConfig
 
 from flipbook.data.template import choose_template, render
 from flipbook.data.turns import Role
 from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.apple.contract import check_apple_folder
 from flipbook.model.apple.names import EMBEDDINGS
-from flipbook.model.checkpoint import layout_of
 from flipbook.model.families import FAMILIES, Family, family_of
 from flipbook.model.folders import (
     ADAPTER_FILE,
@@ -37,10 +35,8 @@ from flipbook.model.folders import (
 )
 from flipbook.model.headers import (
     adapter_headers,
-    check_image_token,
     fit_headers,
     telling_config_faults,
-    text_model_type,
 )
 from flipbook.model.hub import fetch_facts
 from flipbook.model.licence import is_research_only, stated_licence
@@ -49,6 +45,7 @@ from flipbook.model.provenance import Provenance
 from flipbook.model.tuning import PARTS, part_of
 from flipbook.model.weights import StoredTensor, stored_tensors
 from flipbook.model.words import add_image_token, load_tokenizer
+from flipbook.model.words_of import read_speech
 from flipbook.video.settings import ClipSettings
 
 SAMPLE_QUESTION = "What happens in this clip?"
@@ -146,14 +143,7 @@ def describe(name_or_path: str | Path) -> Description:
 def _describe_model(source: _Source) -> Description:
     folder = source.folder
     config = read_json(folder / CONFIG_FILE)
-    layout = layout_of(config, folder)
-    family = FAMILIES[layout] if layout in FAMILIES else family_of(text_model_type(config))
-    tokenizer = load_tokenizer(folder, family, splits_at_images=layout in FAMILIES)
-    if layout in FAMILIES:
-        image_token_id = add_image_token(tokenizer)
-    else:
-        image_token_id = int(FastVlmConfig.from_dict(config).image_token_id)
-        check_image_token(folder, tokenizer, image_token_id=image_token_id)
+    layout, family, tokenizer, image_token_id = read_speech(folder, config)
     translated, state = fit_headers(folder, config, source.tensors, image_token_id=image_token_id)
     text: Any = translated.text_config
     settings, is_saved = _settings(folder, config)

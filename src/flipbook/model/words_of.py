@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from transformers import FastVlmConfig, PreTrainedTokenizerBase
 
@@ -18,7 +18,7 @@ from flipbook.errors import ArgumentError
 from flipbook.model.adapters.attach import find_base
 from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.checkpoint import layout_of
-from flipbook.model.families import FAMILIES, family_of
+from flipbook.model.families import FAMILIES, Family, family_of
 from flipbook.model.folders import CONFIG_FILE, find_folder, is_adapter, is_hub_id, read_json
 from flipbook.model.headers import (
     check_image_token,
@@ -81,16 +81,34 @@ def load_words_of(name_or_path: str | Path, *, base: str | Path | None = None) -
         return _words_of_model(folder, stored_tensors(folder) if tensors is None else tensors)
 
 
-def _words_of_model(folder: Path, tensors: dict[str, StoredTensor]) -> WordsOf:
-    config = read_json(folder / CONFIG_FILE)
+class Speech(NamedTuple):
+    """In which layout a folder is, and with which words its model speaks."""
+
+    layout: str
+    family: Family
+    tokenizer: PreTrainedTokenizerBase
+    image_token_id: int
+
+
+def read_speech(folder: Path, config: dict[str, Any]) -> Speech:
+    """Return the words of a model's folder, `<image>` among them.
+
+    Raises:
+        CheckpointError: the layout is unknown, or files of the tokenizer are missing or do not fit.
+    """
     layout = layout_of(config, folder)
     family = FAMILIES[layout] if layout in FAMILIES else family_of(text_model_type(config))
     tokenizer = load_tokenizer(folder, family, splits_at_images=layout in FAMILIES)
     if layout in FAMILIES:
-        image_token_id = add_image_token(tokenizer)
-    else:
-        image_token_id = int(FastVlmConfig.from_dict(config).image_token_id)
-        check_image_token(folder, tokenizer, image_token_id=image_token_id)
+        return Speech(layout, family, tokenizer, add_image_token(tokenizer))
+    image_token_id = int(FastVlmConfig.from_dict(config).image_token_id)
+    check_image_token(folder, tokenizer, image_token_id=image_token_id)
+    return Speech(layout, family, tokenizer, image_token_id)
+
+
+def _words_of_model(folder: Path, tensors: dict[str, StoredTensor]) -> WordsOf:
+    config = read_json(folder / CONFIG_FILE)
+    _, _, tokenizer, image_token_id = read_speech(folder, config)
     translated, _ = fit_headers(folder, config, tensors, image_token_id=image_token_id)
     text: Any = translated.text_config
     side, aspect = read_square(folder, config)

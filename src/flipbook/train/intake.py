@@ -182,6 +182,8 @@ def prepare(
         for name, own in divided.items():
             if name == "train" or data.validation_data_path is None:
                 parts[name].append(own)
+            else:
+                console.print(f"{own.path} is left out: validation data are named", markup=False)
     wanted = ["train", *(["validation"] if divides_itself(data) else [])]
     missing = [name for name in wanted if not parts[name]]
     if missing:

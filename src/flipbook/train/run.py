@@ -111,6 +111,7 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     trainer.adapter_base = base
     trainer.store = use_store(arguments, data, model=model, checkpoint=checkpoint)
     if is_main:
+        _tell_shared(data, console=shown)
         _prove(data, data_args, console=shown)
     _choose_checkpointing(arguments, trainer, batches, console=shown)
     if should_probe(args):
@@ -163,6 +164,20 @@ def _check(
             f"The records show frames of {' and '.join(map(str, sides))} px, and a vision tower "
             "that trains, or is divided by --fsdp, takes one side only. Give all records one "
             "frame_size, or leave vision_tower out of --train_parts."
+        )
+
+
+def _tell_shared(data: DataModule, *, console: Console) -> None:
+    """Tell of clips that validation shares with training, as far as their paths tell."""
+    if data["eval_dataset"] is None:
+        return
+    shown = (data["train_dataset"].table.shown, data["eval_dataset"].table.shown)
+    number = len(np.intersect1d(*shown, assume_unique=True))
+    if number:
+        console.print(
+            f"Warning: validation shows {number:,} clips or pictures that training shows too, so "
+            "its scores say less than they seem to. `flipbook data check` with both files sorts "
+            "them out."
         )
 
 
