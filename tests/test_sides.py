@@ -83,6 +83,10 @@ def test_a_row_of_all_sides_has_the_loss_of_each_alone(manifest: Path, checkpoin
             result = supervised_loss(model, batch, features=features)
         return float(result.loss) * result.num_targets, result.num_targets
 
+    batch: Any = collate([dataset[index] for index in (0, 1, 2, 0)])
+    shapes = [tuple(part.shape) for part in batch["frames"]]
+    assert shapes == [(4, 3, 128, 128), (3, 3, 192, 192), (2, 3, 64, 64)]
+    assert [slot.part for slot in batch["visuals"]] == [0, 1, 2, 0]
     together, num_targets = loss_of(0, 1, 2)
     alone = [loss_of(index) for index in range(3)]
     assert num_targets == sum(number for _, number in alone)
@@ -113,3 +117,10 @@ def test_answers_do_not_depend_on_the_sides_of_batch_mates(manifest: Path, check
             checkpoint, [record], settings=checkpoint.clip_settings, max_new_tokens=4
         )
         assert alone == prediction
+
+
+def test_a_tower_that_learns_is_not_shown_several_sides(manifest: Path, checkpoint: Any) -> None:
+    dataset = _dataset(manifest, checkpoint)
+    batch: Any = DataCollatorForSupervisedDataset()([dataset[0], dataset[1]])
+    with pytest.raises(ValueError, match="frames of several sides cannot go through the tower"):
+        supervised_loss(checkpoint.model, batch)

@@ -90,7 +90,7 @@ def test_images_videos_and_texts_stand_in_one_row(mixed: str) -> None:
     samples = [dataset[2], dataset[1], dataset[0]]
     batch = DataCollatorForSupervisedDataset()(samples)
     shapes = [tuple(part.shape) for part in batch["frames"]]
-    assert shapes == [(1, 3, 128, 128), (1, 3, 128, 128), (4, 3, 128, 128)]
+    assert shapes == [(6, 3, 128, 128)]
     assert torch.equal(torch.cat(batch["frames"]), torch.cat([frames_of(s) for s in samples]))
     assert [slot.num_frames for slot in batch["visuals"]] == [1, 1, 4]
     assert torch.equal(batch["input_ids"], torch.cat([s.input_ids for s in samples])[None])

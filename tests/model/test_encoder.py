@@ -84,7 +84,7 @@ def test_stored_features_are_the_live_ones_bit_for_bit(
     keys = [f"{number:032x}" for number in range(3)]
     live = {
         "visuals": [VisualSlot(len(c), False, k) for c, k in zip(clips, keys, strict=True)],
-        "frames": clips,
+        "frames": [torch.cat(clips)],
     }
     with torch.autocast("cpu", torch.bfloat16):  # must not reach the tower
         made = encode_visuals(model, live)
@@ -94,7 +94,7 @@ def test_stored_features_are_the_live_ones_bit_for_bit(
     features = [one.features for one in found if one is not None]
     stored = {
         "visuals": [VisualSlot(len(c), True, k) for c, k in zip(clips, keys, strict=True)],
-        "features": features,
+        "features": [torch.cat(features)],
     }
     for clip, one, two in zip(clips, made, encode_visuals(model, stored), strict=True):
         assert one.dtype == two.dtype == dtype

@@ -28,23 +28,25 @@ class VisualSlot:
 
     `is_stored`: they are among `features`; else the tower makes them from `frames`, and they are to
     be stored under `key`, where there is one. `num_repeated`: how many frames repeat another one.
+    `part`: in which tensor of `features` or `frames` they are.
     """
 
     num_frames: int
     is_stored: bool
     key: str | None
     num_repeated: int = 0
+    part: int = 0
 
 
 class Batch(TypedDict):
     """Samples in one row.
 
     `input_ids`, `labels`, `position_ids`: int64 (1, L). `segments`: of each sample, see `Sample`.
-    `visuals`: in the order of their placeholders. `frames`: uint8 (T, 3, S, S) of each visual that
-    is not stored; `features`: (T, P, C) of each that is; sides may differ between visuals, and each
-    key is absent where there is none. `num_repeated`: how
-    many of all frames repeat another. `record_ids`: one for each conversation. `is_filler`: nothing
-    is learned of it. `error`: present instead of all else when a sample could not be made.
+    `visuals`: in the order of their placeholders. `frames`: uint8 (F, 3, S, S) for each side S, of
+    the visuals that are not stored; `features`: (G, P, C) for each P, of those that are; each is
+    absent where there is none. `num_repeated`: how many of all frames repeat another. `record_ids`:
+    one for each conversation. `is_filler`: nothing is learned of it. `error`: present instead of all
+    else when a sample could not be made.
     """
 
     input_ids: NotRequired[Tensor]
@@ -71,18 +73,23 @@ class DataCollatorForSupervisedDataset:
                 return {"error": sample}
             good.append(sample)
         visuals = [visual for sample in good for visual in sample.visuals]
+        frames, frame_parts = _by_size([v.frames for v in visuals])
+        features, feature_parts = _by_size([v.features for v in visuals])
         batch: Batch = {
             "input_ids": torch.cat([sample.input_ids for sample in good])[None],  # (1, L)
             "labels": torch.cat([sample.labels for sample in good])[None],
             "position_ids": torch.cat([positions(sample.segments) for sample in good])[None],
             "segments": [sample.segments for sample in good],
-            "visuals": [_slot(visual) for visual in visuals],
+            "visuals": [
+                _slot(visual, max(in_frames, in_features))
+                for visual, in_frames, in_features in zip(
+                    visuals, frame_parts, feature_parts, strict=True
+                )
+            ],
             "num_repeated": sum(sample.num_repeated for sample in good),
             "record_ids": [name for sample in good for name in sample.record_ids],
             "is_filler": all(sample.is_filler for sample in good),
         }
-        frames = [visual.frames for visual in visuals if visual.frames is not None]
-        features = [visual.features for visual in visuals if visual.features is not None]
         if frames:
             batch["frames"] = frames
         if features:
@@ -90,10 +97,26 @@ class DataCollatorForSupervisedDataset:
         return batch
 
 
-def _slot(visual: Visual) -> VisualSlot:
-    return VisualSlot(
-        visual.num_frames, visual.features is not None, visual.key, visual.num_repeated
+def _by_size(tensors: Sequence[Tensor | None]) -> tuple[list[Tensor], list[int]]:
+    """Return tensors of one size as one, and for each in which of those it is; -1 for none.
+
+    A tensor that a worker sends costs a file descriptor, so that there must be few.
+    """
+    found: dict[tuple[int, ...], list[Tensor]] = {}
+    sizes = [None if tensor is None else tuple(tensor.shape[1:]) for tensor in tensors]
+    for tensor, size in zip(tensors, sizes, strict=True):
+        if tensor is not None and size is not None:
+            found.setdefault(size, []).append(tensor)
+    places = {size: place for place, size in enumerate(found)}
+    return (
+        [torch.cat(parts) for parts in found.values()],
+        [-1 if size is None else places[size] for size in sizes],
     )
+
+
+def _slot(visual: Visual, part: int) -> VisualSlot:
+    is_stored = visual.features is not None
+    return VisualSlot(visual.num_frames, is_stored, visual.key, visual.num_repeated, part)
 
 
 class DataModuleSettings(DataSettings, Protocol):

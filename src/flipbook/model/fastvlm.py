@@ -170,13 +170,23 @@ def encode_visuals(
     """
     weight = next(plain_model(model).model.vision_tower.parameters())
     slots = batch["visuals"]
-    stored, live = iter(batch.get("features", ())), iter(batch.get("frames", ()))
+    stored = _taken_apart(batch.get("features", ()), [s for s in slots if s.is_stored])
+    live = _taken_apart(batch.get("frames", ()), [s for s in slots if not s.is_stored])
     return [
         next(stored).to(weight.device, weight.dtype, non_blocking=True)
         if slot.is_stored
         else tower_features(model, next(live), image_mean=image_mean, image_std=image_std)
         for slot in slots
     ]
+
+
+def _taken_apart(tensors: Sequence[Tensor], slots: Sequence[Any]) -> Iterator[Tensor]:
+    """Yield the part of each slot, in their order."""
+    starts = [0] * len(tensors)
+    for slot in slots:
+        start = starts[slot.part]
+        starts[slot.part] += slot.num_frames
+        yield tensors[slot.part][start : starts[slot.part]]
 
 
 def join_features(parts: Sequence[Tensor]) -> Tensor:

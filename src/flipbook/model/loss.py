@@ -76,7 +76,8 @@ def supervised_loss(
 
     Raises:
         ValueError: no token of the batch is supervised: there is nothing to learn from. Or the
-            batch holds stored features, and is to be run without `features`.
+            batch holds stored features, or frames of several sides, and is to be run without
+            `features`.
     """
     labels: Tensor = batch["labels"]
     keep = supervised_positions(labels)
@@ -138,7 +139,12 @@ def _see(
     frames = batch.get("frames")
     if frames is None:
         return {}
+    if len(frames) > 1:
+        raise ValueError("frames of several sides cannot go through the tower together")
     pixel_values = normalise_frames(
-        torch.cat(frames), image_mean=image_mean, image_std=image_std, dtype=tower_dtype(model)
+        torch.cat(frames) if len(frames) > 1 else frames[0],
+        image_mean=image_mean,
+        image_std=image_std,
+        dtype=tower_dtype(model),
     )
     return {"pixel_values": pixel_values.contiguous(memory_format=torch.channels_last)}
