@@ -45,8 +45,8 @@ class Batch(TypedDict):
     `visuals`: in the order of their placeholders. `frames`: uint8 (F, 3, S, S) for each side S, of
     the visuals that are not stored; `features`: (G, P, C) for each P, of those that are; each is
     absent where there is none. `num_repeated`: how many of all frames repeat another. `record_ids`:
-    one for each conversation. `is_filler`: nothing is learned of it. `error`: present instead of all
-    else when a sample could not be made.
+    one for each conversation. `is_filler`: nothing is learned of it. `error`: present instead of
+    all else when a sample could not be made.
     """
 
     input_ids: NotRequired[Tensor]
