@@ -1,0 +1,85 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const search = document.getElementById("search");
+  const count = document.getElementById("count");
+  const nothing = document.getElementById("nothing");
+  const records = [...document.querySelectorAll(".record")];
+  const texts = records.map((record) => record.textContent.toLowerCase());
+  const calm = matchMedia("(prefers-reduced-motion: reduce)");
+  root.classList.add("scripted");
+
+  const visible = () => records.filter((record) => !record.hidden);
+
+  function filter() {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    records.forEach((record, place) => {
+      record.hidden = !words.every((word) => texts[place].includes(word));
+    });
+    const left = visible().length;
+    count.textContent = words.length ? `${left} of ${records.length} records` : `${left} records`;
+    nothing.hidden = left > 0;
+  }
+
+  function clear() {
+    search.value = "";
+    filter();
+  }
+
+  function go(record) {
+    if (!record) return;
+    record.focus({ preventScroll: true });
+    record.scrollIntoView({ block: "start", behavior: calm.matches ? "auto" : "smooth" });
+  }
+
+  function step(by) {
+    const shown = visible();
+    const here = shown.indexOf(document.activeElement.closest(".record"));
+    if (here >= 0) return go(shown[Math.min(Math.max(here + by, 0), shown.length - 1)]);
+    const below = shown.findIndex((record) => record.getBoundingClientRect().bottom > 120);
+    return go(shown[by > 0 || below < 0 ? Math.max(below, 0) : Math.max(below - 1, 0)]);
+  }
+
+  function toggle() {
+    const dark = getComputedStyle(root).colorScheme.includes("light dark")
+      ? matchMedia("(prefers-color-scheme: dark)").matches
+      : root.dataset.theme === "dark";
+    root.dataset.theme = dark ? "light" : "dark";
+  }
+
+  const keys = {
+    j: () => step(1),
+    k: () => step(-1),
+    ArrowRight: () => step(1),
+    ArrowLeft: () => step(-1),
+    t: toggle,
+    "/": () => {
+      search.focus();
+      search.select();
+    },
+    Escape: clear,
+  };
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.target === search) {
+      if (event.key === "Enter") go(visible()[0]);
+      else if (event.key !== "Escape") return;
+      else if (search.value) clear();
+      else search.blur();
+    } else {
+      const scrolls = event.key.startsWith("Arrow") && event.target.matches(".prompt");
+      if (!(event.key in keys) || scrolls) return;
+      keys[event.key]();
+    }
+    event.preventDefault();
+  });
+
+  search.addEventListener("input", filter);
+  document.getElementById("theme").addEventListener("click", toggle);
+  document.getElementById("clear").addEventListener("click", () => {
+    clear();
+    search.focus();
+  });
+  filter();
+})();
