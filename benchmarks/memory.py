@@ -133,14 +133,14 @@ def make_batch(case: Case, *, rows: int) -> dict[str, Any]:
     ids = torch.cat([torch.tensor(frame * case.frames), words])
     labels = torch.full_like(ids, IGNORE_INDEX)
     labels[-ANSWER_TOKENS:] = ids[-ANSWER_TOKENS:]
-    shape = (case.frames, 3, case.side, case.side)
+    shape = (case.samples * case.frames, 3, case.side, case.side)
     return {
         "input_ids": ids.repeat(case.samples)[None],  # (1, L)
         "labels": labels.repeat(case.samples)[None],
         "position_ids": torch.arange(len(ids)).repeat(case.samples)[None],
         "segments": [(len(ids),)] * case.samples,
         "visuals": [VisualSlot(case.frames, False, None)] * case.samples,
-        "frames": [torch.randint(0, 256, shape, dtype=torch.uint8) for _ in range(case.samples)],
+        "frames": [torch.randint(0, 256, shape, dtype=torch.uint8)],
     }
 
 

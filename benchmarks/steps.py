@@ -16,6 +16,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from accelerate.utils import send_to_device
 from torch import Tensor, nn
 
 import reference
@@ -35,6 +36,7 @@ from flipbook.model.tuning import LoraSettings, cast_frozen, choose_trainable, s
 from flipbook.video import load_video_frames
 from flipbook.video.clip import Clip
 
+_TENSORS = ("input_ids", "labels", "position_ids", "frames", "features")  # of a batch
 LEARNING_RATE = 1e-5
 
 
@@ -157,7 +159,7 @@ class Steps:
     def placed(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return a batch on the device of the model."""
         return {
-            name: value.to(self.device) if isinstance(value, Tensor) else value
+            name: send_to_device(value, self.device) if name in _TENSORS else value
             for name, value in batch.items()
         }
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from fixtures_model import make_checkpoint
+from flipbook.model.fastvlm import encode_visuals
 from flipbook.train.footprint import Footprint
 from flipbook.train.forecast import MemoryModel, StepShape
 
@@ -122,3 +124,14 @@ def test_the_smoke_mode_goes_through(
     printed = capsys.readouterr().out
     assert "# Memory of a step: predicted and measured" in printed
     assert "written to" not in printed
+
+
+def test_a_batch_has_a_place_for_each_feature(load: Load) -> None:
+    case = load("memory_cases").Case("a", samples=3, frames=2, side=128, words=30)
+    memory = load("memory")
+    batch = memory.make_batch(case, rows=memory.IMAGE_TOKEN_ID + 2)
+    checkpoint = make_checkpoint()
+    features = encode_visuals(checkpoint.model, batch)
+    places = int((batch["input_ids"] == memory.IMAGE_TOKEN_ID).sum())
+    assert [len(seen) for seen in features] == [2, 2, 2]
+    assert sum(seen.shape[0] * seen.shape[1] for seen in features) == places == 24
