@@ -126,9 +126,9 @@ def test_the_smoke_mode_goes_through(
     assert "written to" not in printed
 
 
-def test_a_batch_has_a_place_for_each_feature(load: Load) -> None:
-    case = load("memory_cases").Case("a", samples=3, frames=2, side=128, words=30)
-    memory = load("memory")
+def test_a_batch_has_a_place_for_each_feature(load_benchmark: Load) -> None:
+    case = load_benchmark("memory_cases").Case("a", samples=3, frames=2, side=128, words=30)
+    memory = load_benchmark("memory")
     batch = memory.make_batch(case, rows=memory.IMAGE_TOKEN_ID + 2)
     checkpoint = make_checkpoint()
     features = encode_visuals(checkpoint.model, batch)
