@@ -140,7 +140,7 @@ def test_files_that_end_their_process_cost_themselves(data: Path, tmp_path: Path
         }
     )
     rows = write_rows(data / "rows.jsonl", written)
-    words = {"work": fixtures_endings.end_as_named, "file_timeout_s": 2.0}
+    words = {"work": fixtures_endings.end_as_named, "file_timeout_s": 6.0}
     checked = check(rows, out=tmp_path / "out", **words)
     assert codes_of(checked) == {"hang": ["hanging"], "die": ["crashed"], "later": ["hanging"]}
     assert check(rows, out=tmp_path / "out", **words).num_examined == 0

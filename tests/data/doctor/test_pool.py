@@ -33,7 +33,7 @@ def test_each_end_costs_one_file() -> None:
             fixtures_endings.end_as_named,
             items(*NAMES),
             num_workers=2,
-            timeout_s=2.0,
+            timeout_s=6.0,
             room_bytes=fixtures_endings.BYTES_TOO_MANY // 2,
         )
     )
@@ -50,7 +50,7 @@ def test_each_end_costs_one_file() -> None:
     }
     assert {found[item].num_frames for item in items("one", "two", "three")} == {3, 5}
     reasons = {name: fault.reason for name, fault in faults.items() if fault is not None}
-    assert "not read within 2 s" in reasons["hang"] and "--file_timeout_s" in reasons["hang"]
+    assert "not read within 6 s" in reasons["hang"] and "--file_timeout_s" in reasons["hang"]
     assert "ended the process that read it (SIGSEGV)" in reasons["die"]
     assert "failed (ValueError: a fault that nobody expects)" in reasons["fail"]
     assert "failed (UnsendableError: 1 and 2)" in reasons["odd"]
