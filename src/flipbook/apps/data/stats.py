@@ -20,9 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from flipbook.apps.info import size_in_words
+from flipbook.data.manifests import list_reasons
 from flipbook.data.statistics.clip_facts import MediaStatistics, read_facts_of, summarise
 from flipbook.data.statistics.counted import Spread
-from flipbook.data.manifests import list_reasons
 from flipbook.data.statistics.summary import Statistics, read_statistics
 from flipbook.data.table import num_cores
 
