@@ -14,10 +14,11 @@ import pytest
 from fixtures_table import encoder, row, write
 from flipbook.data import measuring, table
 from flipbook.data.encoder import ConversationEncoder
-from flipbook.data.measuring import Measurer, measure, numbered_rows, turns_as_json, turns_from_json
+from flipbook.data.measuring import Measurer, measure, numbered_rows
 from flipbook.data.records import survey
 from flipbook.data.sources import Source
 from flipbook.data.turns import Media, Turn
+from flipbook.data.written_turns import turns_as_json, turns_from_json
 from flipbook.errors import CheckpointError
 
 NUM_ROWS = 23

@@ -9,15 +9,14 @@ other model `--base` names it.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 from rich.console import Console
 
-from flipbook.data.converting.convert import convert_if_needed
+from flipbook.data.converting.needed import as_records
 from flipbook.data.manifests import read_usable
-from flipbook.data.sources import Source, sources_of
+from flipbook.data.sources import sources_of
 from flipbook.errors import ArgumentError
 from flipbook.evaluate.loading import DTYPES
 from flipbook.evaluate.report import PREDICTIONS_FILE, SCORES_FILE, print_report
@@ -69,11 +68,13 @@ def run(args: argparse.Namespace) -> None:
         if value is not None and value < 1:
             raise ArgumentError(f"--{name} is {value}: give 1 or more.")
     folder = report_folder(args.model, args.out)
-    sources = as_records(
-        args.data_path,
-        image_folder=args.image_folder,
-        folder=folder / "records",
-        max_bad_fraction=args.max_bad_fraction,
+    sources = tuple(
+        as_records(
+            sources_of(args.data_path, image_folder=args.image_folder),
+            folder=folder / "records",
+            max_bad_fraction=args.max_bad_fraction,
+            tell=print,
+        )
     )
     found = read_usable(sources, image_folder=None, max_bad_fraction=args.max_bad_fraction)
     for error in found.rejected:
@@ -97,26 +98,6 @@ def run(args: argparse.Namespace) -> None:
     )
     print_report(scores, console=Console(highlight=False))
     print(f"\nscores        {folder / SCORES_FILE}\nevery answer  {folder / PREDICTIONS_FILE}")
-
-
-def as_records(
-    paths: Sequence[str], *, image_folder: str | None, folder: Path, max_bad_fraction: float
-) -> tuple[Source, ...]:
-    """Return data sets of records; what is none yet is converted into a folder.
-
-    Raises:
-        ArgumentError: a mixture cannot be read.
-        DataError: a file cannot be read, or a row of it is no record.
-    """
-    sources = []
-    for number, source in enumerate(sources_of(paths, image_folder=image_folder)):
-        converted = convert_if_needed(
-            source, out_folder=folder / str(number), max_bad_fraction=max_bad_fraction
-        )
-        if converted is not None:
-            print(converted.told())
-        sources.append(source if converted is None else converted.as_source(source))
-    return tuple(sources)
 
 
 def base_of(model: str, base: str | None) -> str | None:

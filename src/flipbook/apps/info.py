@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -132,7 +132,7 @@ def _facts_table(name: str, description: Description) -> Table:
         "adapter": _adapter(description.adapter),
         "licence": _licence(description),
     }
-    return _two_columns({name: value for name, value in rows.items() if value})
+    return two_columns({name: value for name, value in rows.items() if value})
 
 
 def _vocabulary(description: Description) -> str:
@@ -219,7 +219,7 @@ def _provenance_table(provenance: Provenance) -> Table:
         )
     known = {name: value for name, value in provenance.recipe.items() if value is not None}
     rows |= {name.replace("_", " "): _shown(value) for name, value in known.items()}
-    return _two_columns(rows)
+    return two_columns(rows)
 
 
 def _shown(value: Any) -> str:
@@ -228,7 +228,8 @@ def _shown(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _two_columns(rows: dict[str, str]) -> Table:
+def two_columns(rows: Mapping[str, str]) -> Table:
+    """Return names and values side by side; long values are folded."""
     table = Table(box=None, show_header=False)
     table.add_column()
     table.add_column(overflow="fold")

@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
@@ -25,7 +24,7 @@ from flipbook.data.packing import PackedBatches
 from flipbook.errors import ArgumentError, BudgetError
 from flipbook.model.words_of import load_words_of
 from flipbook.train.arguments import Arguments, DataArguments
-from flipbook.train.batches import BatchRules, num_epochs_of
+from flipbook.train.batches import BatchRules
 from flipbook.train.footprint import shape_model
 from flipbook.train.intake import take_in
 from flipbook.train.memory import available_bytes
@@ -148,15 +147,9 @@ def _pack(arguments: Arguments, data: DataModule, num_processes: int) -> PackedB
     if rules.max_batch_tokens is not None:
         longest = max(rules.max_batch_tokens, dataset.check.longest_tokens)
         rules = dataclasses.replace(rules, max_batch_tokens=longest)
-    pack = partial(
-        rules.pack,
-        dataset,
-        batch_size=args.train_batch_size,
-        num_processes=num_processes,
-        seed=args.order_seed,
+    return rules.pack_training(
+        dataset, args, batch_size=args.train_batch_size, num_processes=num_processes
     )
-    batches = pack()
-    return batches if batches.is_alike else pack(num_epochs=num_epochs_of(batches, args))
 
 
 def _memory_bytes(given: argparse.Namespace, arguments: Arguments, num_processes: int) -> int:

@@ -60,15 +60,15 @@ class ContentHashes:
         """
         name = os.path.abspath(checked_file(path))
         try:
-            stamp = _stamp(os.stat(name))
+            stamp = stamp_of(os.stat(name))
             known = self._known.get(name) or self._recall(name)
             if known is not None and known[0] == stamp:
                 self._keep(name, known)
                 return known[1]
             with open(name, "rb") as file:
-                before = _stamp(os.fstat(file.fileno()))
+                before = stamp_of(os.fstat(file.fileno()))
                 content = hashlib.file_digest(file, xxhash.xxh3_128).hexdigest()
-                after = _stamp(os.fstat(file.fileno()))
+                after = stamp_of(os.fstat(file.fileno()))
         except OSError as error:
             raise MediaError(
                 name, f"cannot be read ({error}); copy or download it again"
@@ -125,7 +125,8 @@ def replace_file(path: Path, content: bytes, *, staging: Path) -> None:
         raise
 
 
-def _stamp(status: os.stat_result) -> Stamp:
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Return what of a file's status changes when the file does."""
     return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 

@@ -10,6 +10,7 @@ Python's own reader takes all of these and says nothing.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 MOST_DIGITS = 4000  # Python itself refuses a little more than that
@@ -71,3 +72,13 @@ class StrictDecoder:
             self._faults.append(f"holds a number of {len(digits):,} digits; write it as text")
             return 0
         return int(digits)
+
+
+def json_line(row: Mapping[str, Any]) -> str:
+    """Return an object as a line of JSONL, in letters where they can be written down."""
+    text = json.dumps(row, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a character, or the name of a file that is no text
+        text = json.dumps(row)
+    return text + "\n"

@@ -35,7 +35,7 @@ from flipbook.data.record_ids import RecordIds
 from flipbook.data.records import NamedRow, named_rows, record_of
 from flipbook.data.sources import Source
 from flipbook.data.turns import Media, Turn
-from flipbook.data.written_turns import media_as_list, turns_as_json, turns_from_json
+from flipbook.data.written_turns import media_as_list, turns_as_json
 from flipbook.errors import ArgumentError, MediaError, RecordError
 
 NUM_ROWS_PER_CHUNK = 500
@@ -145,7 +145,7 @@ def _measure_in_pool(
 ) -> Iterator[pa.RecordBatch]:
     futures: deque[Future[pa.RecordBatch]] = deque()
     with ProcessPoolExecutor(
-        num_workers, _context(), initializer=_begin_worker, initargs=(measurer,)
+        num_workers, worker_context(), initializer=_begin_worker, initargs=(measurer,)
     ) as pool:
         for chunk in chain(chunks, repeat(None)):
             if chunk is not None:
@@ -159,7 +159,7 @@ def _measure_in_pool(
                 yield batch
 
 
-def _context() -> multiprocessing.context.BaseContext:
+def worker_context() -> multiprocessing.context.BaseContext:
     """Return how processes begin: as copies where that is safe, for it takes no time."""
     has_device = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     is_safe = sys.platform == "linux" and not has_device
@@ -202,6 +202,7 @@ def _lines_of(
     try:
         record = record_of(row, folders=folders, view=measurer.sources[manifest].view)
         shown = record.media
+        media_of_lines = [media_of(turns) for turns in record.conversations]
         measurer.sources[manifest].check_use(row.record_id, record.extras.split)
         lines = [
             _line_of(Conversation(row.record_id, turns, record.task), measurer, folders)
@@ -211,13 +212,13 @@ def _lines_of(
         kind, text = RecordError.__name__, str(error)
         if isinstance(error, RecordError):
             kind, text = type(error).__name__, error.message
+        media_of_lines = [shown]
         lines = [_empty_line() | {"error_kind": kind, "error": _writable(text)}]
         lines[0]["turns"] = turns_as_json([Turn("user", shown)])
         lines[0]["media"] = _halves(_hash_of_media(shown))
-    for line in lines:
-        files = media_of(turns_from_json(line["turns"]))
-        if measurer.probes(files):
-            line["file_states"] = file_states(files)
+    for line, media in zip(lines, media_of_lines, strict=True):
+        if measurer.probes(media):
+            line["file_states"] = file_states(media)
     return lines
 
 

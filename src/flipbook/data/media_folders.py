@@ -115,7 +115,7 @@ class MediaFolders:
 
     def _check_path(self, path: str, *, may_be_folder: bool, record_id: str) -> None:
         real = self._real_path(path)
-        if not any(_is_inside(real, folder) for folder in self.folders):
+        if not any(is_inside(real, folder) for folder in self.folders):
             raise RecordError(
                 record_id,
                 f"{path} leads outside of {' and '.join(self.folders)}; move the file there "
@@ -163,5 +163,6 @@ def _is_file_name(path: str) -> bool:
         return False
 
 
-def _is_inside(path: str, folder: str) -> bool:
-    return os.path.commonpath([path, folder]) == folder
+def is_inside(path: str, folder: str) -> bool:
+    """Return whether a path lies in a folder; neither has links in it."""
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

@@ -31,7 +31,7 @@ class RecordIds:
     """
 
     def __init__(self, ids: Iterable[str]) -> None:
-        hashes = np.fromiter(map(_hash, ids), dtype=np.uint64)
+        hashes = np.fromiter(map(text_hash, ids), dtype=np.uint64)
         self.num_rows = len(hashes)
         self._hashes: NDArray[np.uint64] = np.unique(hashes)
         # Of each id how many names are taken: none, the id, the id and id#2, ...
@@ -65,11 +65,12 @@ class RecordIds:
         return stem is not None and 2 <= int(parts[2]) <= int(self._num_names[stem])
 
     def _place(self, row_id: str) -> int | None:
-        number = np.uint64(_hash(row_id))
+        number = np.uint64(text_hash(row_id))
         place = int(self._hashes.searchsorted(number))
         is_known = place < len(self._hashes) and self._hashes[place] == number
         return place if is_known else None
 
 
-def _hash(row_id: str) -> int:
-    return xxh3_64_intdigest(row_id.encode("utf-8", "surrogatepass"))
+def text_hash(text: str) -> int:
+    """Return 64 bits by which a text is told from others, also one that cannot be written down."""
+    return xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))

@@ -99,9 +99,17 @@ class BatchRules:
         )
 
     def pack_training(
-        self, dataset: LazySupervisedDataset, args: TrainingArguments, *, batch_size: int
+        self,
+        dataset: LazySupervisedDataset,
+        args: TrainingArguments,
+        *,
+        batch_size: int,
+        num_processes: int | None = None,
     ) -> PackedBatches:
         """Return the batches that a dataset has in each epoch of a run, for all processes.
+
+        Args:
+            num_processes: of the run; as many as there are now if not given.
 
         Raises:
             ArgumentError: see `pack`.
@@ -110,7 +118,7 @@ class BatchRules:
             self.pack,
             dataset,
             batch_size=batch_size,
-            num_processes=args.world_size,
+            num_processes=args.world_size if num_processes is None else num_processes,
             seed=args.order_seed,
         )
         batches = pack()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 from accelerate import PartialState
 from rich.console import Console
 
-from flipbook.data.converting.convert import convert_if_needed, format_to_convert, told_of
+from flipbook.data.converting.needed import as_records, format_to_convert, told_of
 from flipbook.data.dataset import clip_settings
 from flipbook.data.doctor.check import check_manifests
 from flipbook.data.encoder import ConversationEncoder
@@ -165,26 +165,31 @@ def prepare(
     Raises:
         ArgumentError, DataError: see `take_in`.
     """
-    data = arguments.data
+    data, tell = arguments.data, partial(console.print, markup=False)
     for name in (*_PARTS, "split"):
         rmtree(folder / name, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     train, validation = named_sources(data)
     parts: dict[str, list[Source]] = {name: [] for name in _PARTS}
-    parts["validation"] += _convert(validation, data, folder / "validation", console)
+    convert = partial(as_records, max_bad_fraction=data.max_bad_fraction, tell=tell)
+    parts["validation"] += convert(validation, folder=folder / "validation")
+    divides = divides_itself(data)
+    fractions = data.split_fractions if divides else [1.0, 0.0, 0.0]
     for number, (source, made) in enumerate(
-        zip(train, _convert(train, data, folder / "train", console), strict=True)
+        zip(train, convert(train, folder=folder / "train"), strict=True)
     ):
         if made is source:
             parts["train"].append(source)
             continue
-        divided = _divide(made, arguments, folder=folder / "split" / str(number), console=console)
+        divided = _divide(
+            made, arguments, fractions, folder=folder / "split" / str(number), tell=tell
+        )
         for name, own in divided.items():
             if name == "train" or data.validation_data_path is None:
                 parts[name].append(own)
             else:
-                console.print(f"{own.path} is left out: validation data are named", markup=False)
-    wanted = ["train", *(["validation"] if divides_itself(data) else [])]
+                tell(f"{own.path} is left out: validation data are named")
+    wanted = ["train", *(["validation"] if divides else [])]
     missing = [name for name in wanted if not parts[name]]
     if missing:
         raise DataError(
@@ -197,35 +202,25 @@ def prepare(
     )
 
 
-def _convert(
-    sources: Sources, data: DataArguments, folder: Path, console: Console
-) -> Iterator[Source]:
-    """Yield sources of records; those that are none yet are written into a folder."""
-    for number, source in enumerate(sources):
-        converted = convert_if_needed(
-            source, out_folder=folder / str(number), max_bad_fraction=data.max_bad_fraction
-        )
-        if converted is not None:
-            console.print(converted.told(), markup=False)
-        yield source if converted is None else converted.as_source(source)
-
-
 def _divide(
-    source: Source, arguments: Arguments, *, folder: Path, console: Console
+    source: Source,
+    arguments: Arguments,
+    wanted: Sequence[float],
+    *,
+    folder: Path,
+    tell: Callable[[str], object],
 ) -> dict[str, Source]:
-    """Return the splits of a source: those that its records name, else by group.
+    """Return the splits of a source: those that its records name, else shares of it by group.
 
     Where records name training and test data only, validation data are taken from the former.
     """
-    data = arguments.data
-    wanted = data.split_fractions if divides_itself(data) else [1.0, 0.0, 0.0]
     is_named = any(
         isinstance(row, dict) and row.get("split") for _, row in read_rows(Path(source.path))
     )
     divide = partial(
         split_manifest,
         seed=arguments.training.order_seed,
-        max_bad_fraction=data.max_bad_fraction,
+        max_bad_fraction=arguments.data.max_bad_fraction,
         by_content=True,
     )
     result = divide(
@@ -246,9 +241,9 @@ def _divide(
         )
         results |= {name: (path, taken) for name, path in taken.paths.items()}
     for name, (path, found) in results.items():
-        console.print(f"{name}: {found.counts[name].records:,} records in {path}", markup=False)
+        tell(f"{name}: {found.counts[name].records:,} records in {path}")
     for note in result.notes:
-        console.print(f"  {note}", markup=False)
+        tell(f"  {note}")
     return {
         name: replace(source, path=str(path), image_folder=_text(found.image_folder))
         for name, (path, found) in results.items()

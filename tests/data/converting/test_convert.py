@@ -13,8 +13,9 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Video
 
 from fixtures_benchmarks import make_files, write_json
-from flipbook.data.converting.convert import convert, convert_if_needed
+from flipbook.data.converting.convert import convert
 from flipbook.data.converting.converted import Converted
+from flipbook.data.converting.needed import convert_if_needed
 from flipbook.data.formats.origin import Origin
 from flipbook.data.records import Record, read_records
 from flipbook.data.sources import Source

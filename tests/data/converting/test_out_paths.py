@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fixtures_benchmarks import make_files
-from flipbook.data.converting.out_paths import OutPaths, is_inside
-from flipbook.data.media_folders import MediaFolders
+from flipbook.data.converting.out_paths import OutPaths
+from flipbook.data.media_folders import MediaFolders, is_inside
 from flipbook.data.turns import Media
 
 

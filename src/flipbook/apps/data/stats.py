@@ -19,7 +19,7 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from flipbook.apps.info import size_in_words
+from flipbook.apps.info import size_in_words, two_columns
 from flipbook.data.manifests import list_reasons
 from flipbook.data.statistics.clip_facts import MediaStatistics, read_facts_of, summarise
 from flipbook.data.statistics.counted import Spread
@@ -129,7 +129,7 @@ def _facts_table(found: Statistics) -> Table:
     groups = f"{found.num_groups:,}"
     if found.num_without_group:
         groups += f"; {found.num_without_group:,} records name none"
-    return _two_columns(
+    return two_columns(
         {
             "records": f"{found.num_records:,}",
             "conversations": f"{found.num_conversations:,}",
@@ -194,7 +194,7 @@ def _media_table(media: MediaStatistics) -> Table:
         "variable rate": f"{media.num_variable_rate:,}",
         "rotated": f"{media.num_rotated:,}",
     }
-    return _two_columns(rows)
+    return two_columns(rows)
 
 
 def _spread_block(title: str, spread: Spread | None) -> Iterable[Block]:
@@ -228,12 +228,3 @@ def _listed(counts: Mapping[str, int]) -> str:
 def _short(text: str) -> str:
     line = " ".join(text.split())
     return repr(line if len(line) <= MOST_LETTERS else f"{line[: MOST_LETTERS - 3]}...")
-
-
-def _two_columns(rows: Mapping[str, str]) -> Table:
-    table = Table(box=None, show_header=False)
-    table.add_column()
-    table.add_column(overflow="fold")
-    for name, value in rows.items():
-        table.add_row(Text(name), Text(value))
-    return table

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from flipbook.data.media_folders import MediaFolders
+from flipbook.data.media_folders import MediaFolders, is_inside
 from flipbook.data.turns import Media
 
 _NOWHERE = Path(os.devnull)  # nothing lies below it, so no path is relative to it
@@ -76,11 +76,6 @@ class OutPaths:
             begins = (self._start, self._own)
         roots = (*begins, *self._folders.folders)
         return next((root for root in roots if is_inside(path, root)), os.path.dirname(path))
-
-
-def is_inside(path: str, folder: str) -> bool:
-    """Return whether a path lies in a folder; neither has links in it."""
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _real_path(path: str) -> str:

@@ -13,10 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, overload
 
-from xxhash import xxh3_64_intdigest
-
 from flipbook.data.extras import is_whole_text
 from flipbook.data.manifests import NUM_REASONS_SHOWN
+from flipbook.data.record_ids import text_hash
 from flipbook.errors import ArgumentError, RecordError, one_line
 
 # What some programs take for the end of a line; JSON itself escapes only \n and \r.
@@ -121,7 +120,7 @@ class TakenNames:
         """Return an id, with `#2` and so on at its end where it is taken."""
         found = row_id
         if not self._take(found):
-            key = _hash(row_id)
+            key = text_hash(row_id)
             number = self._next.get(key, 2)
             while not self._take(f"{row_id}#{number}"):
                 number += 1
@@ -130,11 +129,7 @@ class TakenNames:
         return found
 
     def _take(self, name: str) -> bool:
-        key = _hash(name)
+        key = text_hash(name)
         is_free = key not in self._taken
         self._taken.add(key)
         return is_free
-
-
-def _hash(text: str) -> int:
-    return xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from xxhash import xxh3_64_hexdigest, xxh3_128_hexdigest
 
-from flipbook.data.contents import Stamp
+from flipbook.data.contents import stamp_of
 from flipbook.data.doctor.examine import Examined, files_of
 from flipbook.data.turns import Media
 from flipbook.errors import DataError, MediaError
@@ -74,7 +74,7 @@ class Journal:
         if item.kind == "image":
             how = {name: how[name] for name in ("frame_size", "aspect")}
         try:
-            stamps = [_stamp(path) for path in files_of(item)]
+            stamps = [stamp_of(os.stat(path)) for path in files_of(item)]
         except (MediaError, OSError):
             return None
         parts = [self._code, item.kind, item.path, item.frames, item.view.as_dict(), how]
@@ -134,11 +134,6 @@ def _code_state() -> str:
     folders = (package / "video", Path(__file__).parent)
     files = sorted(path for folder in folders for path in folder.glob("*.py"))
     return xxh3_128_hexdigest(b"".join(path.read_bytes() for path in files))
-
-
-def _stamp(path: str) -> Stamp:
-    status = os.stat(path)
-    return Stamp(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def _as_text(value: object) -> bytes:

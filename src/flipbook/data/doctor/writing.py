@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, TextIO
 
 from flipbook.data.doctor.findings import Finding
 from flipbook.data.doctor.ledger import Entry, Ledger, Manifest
+from flipbook.data.json_text import json_line
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.rows import read_rows
 from flipbook.data.sources import Source
@@ -186,12 +187,7 @@ def _as_line(row: Any, entry: Entry) -> str:
     """Return a row as a line; the name under which it was checked takes the place of its id."""
     if not entry.is_named:
         row = row | {"id": entry.record_id}
-    text = json.dumps(row, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half of a character, in a key that nobody reads
-        text = json.dumps(row)
-    return text + "\n"
+    return json_line(row)
 
 
 def _is_readable(ledger: Ledger, manifest: int, folders: MediaFolders) -> bool:

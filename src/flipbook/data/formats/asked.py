@@ -186,8 +186,7 @@ def split_in(row: Mapping[str, Any], path: Path) -> str | None:
     named = row.get("split")
     if is_blank(named):
         return split_of_name(path)
-    text = str(named)
-    return "validation" if text == "validate" else split_named(text) or text  # MSR-VTT's word
+    return split_named(str(named)) or str(named)
 
 
 def split_of_name(path: Path) -> str | None:

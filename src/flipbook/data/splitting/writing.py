@@ -5,14 +5,13 @@ file, split of each record -> one JSONL file for each split
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 from flipbook.data.extras import SPLITS
+from flipbook.data.json_text import json_line
 from flipbook.data.own import row_of
 from flipbook.data.rows import content_hash
 from flipbook.data.splitting.groups import IntArray
@@ -66,7 +65,7 @@ def write_splits(
             records = used_records(path, facts, image_folder=image_folder)
             for number, record in zip(splits.tolist(), records, strict=False):
                 row = row_of(record, folder=folder) | {"split": SPLITS[number]}
-                files[SPLITS[number]].write(_line_of(row))
+                files[SPLITS[number]].write(json_line(row).encode())
             for file in files.values():
                 file.flush()
                 os.fsync(file.fileno())
@@ -83,10 +82,3 @@ def write_splits(
         for name in staged.values():
             with suppress(OSError):
                 name.unlink()
-
-
-def _line_of(row: Mapping[str, Any]) -> bytes:
-    try:
-        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
-    except UnicodeEncodeError:  # the name of a file that is no text
-        return json.dumps(row).encode() + b"\n"

@@ -8,19 +8,16 @@ Headers and packets are read, and one frame; to decode all of it is the work of 
 
 from __future__ import annotations
 
-import multiprocessing.context
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
-import torch
-
+from flipbook.data.measuring import worker_context
 from flipbook.data.shown import pictures_of
-from flipbook.data.statistics.counted import Spread, spread_of
+from flipbook.data.statistics.counted import Spread, by_count, spread_of
 from flipbook.data.turns import Media
 from flipbook.errors import DataError, MediaError
 from flipbook.video.decode import probe
@@ -110,7 +107,7 @@ def read_facts_of(media: Sequence[Media], *, num_workers: int) -> Iterator[Media
         yield from map(facts_of, media)
         return
     try:
-        with ProcessPoolExecutor(num_workers, _context()) as pool:
+        with ProcessPoolExecutor(num_workers, worker_context()) as pool:
             yield from pool.map(facts_of, media, chunksize=_NUM_PER_CHUNK)
     except BrokenProcessPool as error:
         raise DataError(
@@ -137,9 +134,9 @@ def summarise(facts: Iterable[MediaFacts | MediaError]) -> MediaStatistics:
         total_s=sum(one.duration_s for one in videos),
         durations_s=spread_of([one.duration_s for one in videos if one.codec != PICTURES]),
         frames=spread_of([one.num_frames for one in videos]),
-        rates=_counted(f"{one.frames_per_s:.4g}" for one in videos if one.frames_per_s),
-        sizes=_counted(f"{one.width} x {one.height}" for one in known),
-        codecs=_counted(one.codec for one in known),
+        rates=by_count(Counter(f"{one.frames_per_s:.4g}" for one in videos if one.frames_per_s)),
+        sizes=by_count(Counter(f"{one.width} x {one.height}" for one in known)),
+        codecs=by_count(Counter(one.codec for one in known)),
         num_variable_rate=sum(one.is_variable_rate for one in known),
         num_rotated=sum(one.is_rotated for one in known),
     )
@@ -163,14 +160,3 @@ def _facts_of_pictures(item: Media, pictures: Sequence[str], *, codec: str) -> M
 
 def _ending(path: str) -> str:
     return os.path.splitext(path)[1].lower().lstrip(".")
-
-
-def _counted(words: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(words).items(), key=lambda item: (-item[1], item[0])))
-
-
-def _context() -> multiprocessing.context.BaseContext:
-    """Return how processes begin: as copies where that is safe, for it takes no time."""
-    has_device = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    is_safe = sys.platform == "linux" and not has_device
-    return multiprocessing.get_context("fork" if is_safe else "spawn")

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from xxhash import xxh3_64_intdigest
+
+from flipbook.data.record_ids import text_hash
 
 
 class CountedText(NamedTuple):
@@ -38,7 +39,7 @@ class CountedTexts:
     def add(self, text: str) -> None:
         """Count a text."""
         text = text.strip()
-        key = xxh3_64_intdigest(text.casefold().encode("utf-8", "surrogatepass"))
+        key = text_hash(text.casefold())
         self.total += 1
         self._counts[key] += 1
         if self._counts[key] == 2:
@@ -107,3 +108,8 @@ def spread_of(values: Sequence[float] | array[float]) -> Spread | None:
         most=most,
         bins=tuple(bins[filled[0] : filled[-1] + 1]),
     )
+
+
+def by_count(counts: Counter[str]) -> dict[str, int]:
+    """Return counts, the most frequent first and equally frequent ones by their names."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

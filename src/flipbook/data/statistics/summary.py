@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from xxhash import xxh3_64_intdigest
-
 from flipbook.data.media_folders import MediaFolders
+from flipbook.data.record_ids import text_hash
 from flipbook.data.records import Record, named_rows, record_of, survey
-from flipbook.data.statistics.counted import CountedText, CountedTexts, Spread, spread_of
+from flipbook.data.statistics.counted import CountedText, CountedTexts, Spread, by_count, spread_of
 from flipbook.data.turns import Media, Turn
 from flipbook.errors import RecordError
 
@@ -147,11 +146,11 @@ class _Tally:
         if extras.group is None:
             self._num["without group"] += 1
         else:
-            self._groups.add(_hash(extras.group))
+            self._groups.add(text_hash(extras.group))
         self._counts["shown"][_shown(record.media)] += 1
         for item in record.media:
             self._media.setdefault((item.path, item.frames), item)
-        key = _hash(repr(record.conversations))
+        key = text_hash(repr(record.conversations))
         self._num["repeated"] += key in self._seen
         self._seen.add(key)
         for turns in record.conversations:
@@ -190,10 +189,10 @@ class _Tally:
             rejected=tuple(self.rejected),
             num_groups=len(self._groups),
             num_without_group=self._num["without group"],
-            shown=_by_count(self._counts["shown"]),
-            tasks=_by_count(self._counts["task"]),
-            kinds=_by_count(self._counts["kind"]),
-            splits=_by_count(self._counts["split"]),
+            shown=by_count(self._counts["shown"]),
+            tasks=by_count(self._counts["task"]),
+            kinds=by_count(self._counts["kind"]),
+            splits=by_count(self._counts["split"]),
             num_repeated=self._num["repeated"],
             turns=dict(sorted(self._turns.items())),
             question_words=spread_of(self._question_words),
@@ -248,11 +247,3 @@ def _words_of(text: str) -> Words:
 
 def _holds(words: Words, part: Words) -> bool:
     return f" {' '.join(part)} " in f" {' '.join(words)} "
-
-
-def _by_count(counts: Counter[str]) -> dict[str, int]:
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def _hash(text: str) -> int:
-    return xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
