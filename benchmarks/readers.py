@@ -19,7 +19,7 @@ from torch import Tensor
 
 from flipbook.data.media import read_media
 from flipbook.data.turns import Media, Turn
-from flipbook.evaluate.scoring import prompt_ids
+from flipbook.score.prompts import prompt_ids
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.fastvlm import as_encoder_outputs, encode_frames, normalise_frames
 from flipbook.video.decode import load_video_frames

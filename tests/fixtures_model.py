@@ -88,3 +88,9 @@ def apple_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tokenizer.json").unlink()  # Apple's own folders hold vocab.json and merges.txt only
     (folder / "flipbook.json").unlink()
     return folder
+
+
+@pytest.fixture(scope="session")
+def seeing_checkpoint() -> Checkpoint:
+    """A small random model, in memory, that reads clips of 4 frames at 128 px."""
+    return make_checkpoint()

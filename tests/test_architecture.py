@@ -12,7 +12,7 @@ from flipbook.train.arguments import DataArguments, ModelArguments, TrainingArgu
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "flipbook"
-ORDER = ["errors", "video", "data", "model", "train", "evaluate", "export", "apps", "cli"]
+ORDER = ["errors", "video", "data", "model", "score", "train", "evaluate", "export", "apps", "cli"]
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 MODULES = sorted(SOURCE.rglob("*.py"))

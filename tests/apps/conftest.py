@@ -1,4 +1,4 @@
-"""The model that answers in the tests of this folder."""
+"""The adapter that tests of this folder share."""
 
 from __future__ import annotations
 
@@ -7,17 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from fixtures_model import make_checkpoint
 from flipbook.model.adapters.saving import save_adapter
 from flipbook.model.adapters.trained_on import describe_base
-from flipbook.model.checkpoint import Checkpoint, load_checkpoint
+from flipbook.model.checkpoint import load_checkpoint
 from flipbook.model.tuning import LoraSettings, choose_trainable
-
-
-@pytest.fixture(scope="session")
-def seeing_checkpoint() -> Checkpoint:
-    """A small random model, in memory, that reads clips of 4 frames at 128 px."""
-    return make_checkpoint()
 
 
 @pytest.fixture

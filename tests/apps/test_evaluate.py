@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from flipbook.apps.evaluate import add_arguments, base_of, report_folder, run
+from flipbook.apps.evaluate import add_arguments, base_of, report_folder, run, store_of
 from flipbook.data.generated.write import GeneratedData, write_clip
 from flipbook.errors import ArgumentError, CheckpointError, DataError
 
@@ -18,7 +21,8 @@ from flipbook.errors import ArgumentError, CheckpointError, DataError
 def parsed(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     add_arguments(parser)
-    return parser.parse_args([*words, "--max_new_tokens", "1", "--max_questions", "3"])
+    few = ("--max_new_tokens", "1", "--max_questions", "3", "--num_cost_questions", "0")
+    return parser.parse_args([*words, *few])
 
 
 @pytest.fixture
@@ -116,3 +120,60 @@ def test_folders_by_class_are_scored_too(
     assert content["num_questions"]["tuned"] == {"no_task": 2}
     (records,) = content["provenance"]["data_files"]
     assert records.endswith("clips.jsonl")
+
+
+def test_where_features_are_kept_is_known_from_the_run(run_folder: Path, tmp_path: Path) -> None:
+    run_name, config = str(run_folder), run_folder / "config.yaml"
+    assert store_of(run_name, None) is None
+    assert store_of(run_name, str(tmp_path)) == tmp_path
+    config.write_text("frame_features: store\n", encoding="utf-8")
+    assert store_of(run_name, None) == run_folder.parent / "features"
+    assert store_of(run_name, "none") is None
+    config.write_text("frame_features: store\nfeature_store: /kept\n", encoding="utf-8")
+    assert store_of(run_name, None) == Path("/kept")
+    assert store_of("tiny", None) is None
+
+
+def test_two_processes_write_what_one_does(
+    run_folder: Path, generated: GeneratedData, tmp_path: Path
+) -> None:
+    """Byte for byte, though each answers only its share."""
+    words = ["--model", str(run_folder), "--data_path", str(generated.test), str(generated.images)]
+    words += ["--max_new_tokens", "3", "--batch_size", "2", "--num_cost_questions", "0"]
+    several = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    for name, before in (("one", []), ("two", several)):
+        done = subprocess.run(
+            [sys.executable, *before, "-m", "flipbook", "evaluate", *words]
+            + ["--out", str(tmp_path / name / "report")],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("The tuned model answers") == 1
+    one, two = (
+        {path.name: path.read_bytes() for path in (tmp_path / name / "report").iterdir()}
+        for name in ("one", "two")
+    )
+    assert {"predictions.jsonl", "scores.json", "report.html"} <= one.keys()
+    assert one == two
+
+
+def test_a_clip_that_one_of_two_processes_cannot_read_ends_both(
+    run_folder: Path, generated: GeneratedData, tmp_path: Path
+) -> None:
+    rows = json.loads(generated.test.read_text(encoding="utf-8"))
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    rows = rows[:6] + [rows[0] | {"id": "bad", "video": str(tmp_path / "bad.mp4")}]
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(rows), encoding="utf-8")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    command += ["-m", "flipbook", "evaluate", "--model", str(run_folder), "--batch_size", "1"]
+    command += ["--data_path", str(path), "--image_folder", str(generated.folder)]
+    done = subprocess.run(
+        command, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert done.stderr.count("flipbook: ") >= 1
+    assert "bad.mp4" in done.stderr
+    assert not (run_folder / "evaluation" / "scores.json").exists()

@@ -25,6 +25,7 @@ from flipbook.data.batch import VisualSlot
 from flipbook.data.store import FeatureStore
 from flipbook.data.turns import Media
 from flipbook.errors import MediaError
+from flipbook.video.layouts import LAYOUTS
 from flipbook.video.settings import ClipSettings
 
 KEY = "00112233445566778899aabbccddeeff"
@@ -83,19 +84,36 @@ CHANGES: dict[str, Any] = {
     "min_frames": 3,
     "max_frames": 65,
     "system_prompt": "Look.",
+    "timestamps": True,
+    "num_clips": 9,
+    "clip_share": 0.5,
+    "clip_place": 0.0,
+    "min_frame_change": 4.0,
+    "layout": "grid",
+    "slow_frames": 3,
 }
+NEVER = {"system_prompt", "timestamps", "num_clips", "slow_frames"}
+ONLY_FPS, ONLY_SPARSE = {"frames_per_s", "min_frames", "max_frames"}, {"clip_share", "clip_place"}
 UNREAD = {
-    "video uniform": {"frames_per_s", "min_frames", "max_frames", "system_prompt"},
-    "video segments": {"frames_per_s", "min_frames", "max_frames", "system_prompt"},
-    "video fps": {"num_frames", "system_prompt"},
+    "video uniform": NEVER | ONLY_FPS | ONLY_SPARSE,
+    "video segments": NEVER | ONLY_FPS | ONLY_SPARSE,
+    "video fps": NEVER | ONLY_SPARSE | {"num_frames"},
+    "video sparse": NEVER - {"timestamps"} | ONLY_FPS,
     "image uniform": CHANGES.keys() - {"frame_size", "aspect"},
 }
 
 
-@pytest.mark.parametrize("case", UNREAD)
-@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(ClipSettings)])
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [
+        (case, field.name)
+        for case in UNREAD
+        for field in dataclasses.fields(ClipSettings)
+        if (case, field.name) != ("video sparse", "timestamps")  # they exclude each other
+    ],
+)
 def test_a_setting_that_changes_the_frames_changes_the_key(
-    features_at: FeatureStore, clip: Media, name: str, case: str
+    features_at: FeatureStore, clip: Media, case: str, name: str
 ) -> None:
     kind, sampler = case.split()
     media = Media(kind, clip.path)  # type: ignore[arg-type]
@@ -104,6 +122,19 @@ def test_a_setting_that_changes_the_frames_changes_the_key(
     after = dataclasses.replace(before, **{name: change})
     is_equal = features_at.key(media, before) == features_at.key(media, after)
     assert is_equal == (name in UNREAD[case])
+
+
+def test_layouts_that_pool_share_what_the_tower_sees(
+    features_at: FeatureStore, clip: Media
+) -> None:
+    settings = ClipSettings(frame_size=128, timestamps=False)
+    named = {name: dataclasses.replace(settings, layout=name) for name in LAYOUTS}
+    keys = {name: features_at.key(clip, one) for name, one in named.items()}
+    assert keys["pooled"] == keys["spatio_temporal"] == keys["frames"]
+    assert len({keys["frames"], keys["grid"], keys["slow_fast"]}) == 3
+    more = dataclasses.replace(named["slow_fast"], slow_frames=3)
+    whole = {features_at.key(clip, one, part=1) for one in (named["slow_fast"], more)}
+    assert len(whole | {keys["slow_fast"], features_at.key(clip, more)}) == 4
 
 
 def test_everything_else_that_changes_features_changes_the_key(

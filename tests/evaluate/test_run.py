@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import hashlib
 import json
@@ -15,7 +16,7 @@ from flipbook.data.generated.write import GeneratedData
 from flipbook.data.records import Media, Record, Turn, read_records
 from flipbook.errors import DataError
 from flipbook.evaluate import loading
-from flipbook.evaluate.report import ROWS
+from flipbook.evaluate.rows import ROW_OF_CONTROL, ROWS
 from flipbook.evaluate.run import (
     EvaluationSettings,
     evaluate_model,
@@ -24,13 +25,15 @@ from flipbook.evaluate.run import (
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.train.record import file_sha256
 
-QUICK = EvaluationSettings(max_new_tokens=1, max_questions=3, show_progress=False)
+QUICK = EvaluationSettings(
+    max_new_tokens=1, max_questions=3, num_cost_questions=0, num_in_gallery=2, show_progress=False
+)
 
 
 def test_every_row_is_there_with_its_provenance(
     fast_vlm_folder: Path, generated: GeneratedData, tmp_path: Path
 ) -> None:
-    scores = evaluate_model(
+    report = evaluate_model(
         read_records(str(generated.test)).records,
         tuned=fast_vlm_folder,
         untuned=fast_vlm_folder,
@@ -40,8 +43,8 @@ def test_every_row_is_there_with_its_provenance(
         data_files=[generated.test],
         provenance={"seed": 42},
     )
-    assert list(scores) == list(ROWS)
-    assert scores["tuned"] == scores["untuned"]
+    assert list(report.scores) == list(ROWS)
+    assert report.scores["tuned"] == report.scores["untuned"]
     content = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     told = content["provenance"]
     digest = hashlib.sha256(generated.test.read_bytes()).hexdigest()
@@ -52,6 +55,23 @@ def test_every_row_is_there_with_its_provenance(
     assert told["seed"] == 42
     assert "torch" in told["environment"]["versions"]
     assert all(sum(counts.values()) <= 3 for counts in content["num_questions"].values())
+    assert told["environment"]["source"]
+    assert content == json.loads(json.dumps(report.content))
+    lines = (tmp_path / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    keys = [(line["row"], line["record_id"], line["number"]) for line in map(json.loads, lines)]
+    assert (
+        len(keys)
+        == len(set(keys))
+        == sum(sum(counts.values()) for counts in content["num_questions"].values())
+    )
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {
+        "predictions.jsonl",
+        "scores.json",
+        "gallery.json",
+        "report.md",
+        "report.html",
+    }
 
 
 def test_models_are_in_memory_one_after_the_other(
@@ -83,14 +103,45 @@ def test_models_are_in_memory_one_after_the_other(
 def test_a_model_in_memory_is_used_as_it_is(
     seeing_checkpoint: Checkpoint, generated: GeneratedData, tmp_path: Path
 ) -> None:
-    scores = evaluate_model(
+    report = evaluate_model(
         read_records(str(generated.test)).records,
         tuned=seeing_checkpoint,
         untuned=None,
         output_folder=tmp_path,
         settings=QUICK,
     )
-    assert list(scores) == ["tuned", "shuffled", "reversed", "single_frame", "blank"]
+    assert list(report.scores) == list(ROW_OF_CONTROL.values())
+
+
+def test_features_are_kept_where_a_store_is_named(
+    seeing_checkpoint: Checkpoint, generated: GeneratedData, tmp_path: Path
+) -> None:
+    for _ in range(2):
+        report = evaluate_model(
+            read_records(str(generated.test)).records,
+            tuned=seeing_checkpoint,
+            untuned=seeing_checkpoint,
+            output_folder=tmp_path / "report",
+            settings=dataclasses.replace(QUICK, feature_store=tmp_path / "features"),
+        )
+        kept = list((tmp_path / "features").rglob("*.safetensors"))
+        assert 0 < len(kept) <= 6  # three clips, and at most as many other ones
+    assert report.scores["tuned"] == report.scores["untuned"]
+
+
+def test_costs_are_told_beside_the_scores(
+    seeing_checkpoint: Checkpoint, generated: GeneratedData, tmp_path: Path
+) -> None:
+    evaluate_model(
+        read_records(str(generated.test)).records,
+        tuned=seeing_checkpoint,
+        untuned=None,
+        output_folder=tmp_path,
+        settings=dataclasses.replace(QUICK, num_cost_questions=1, num_in_gallery=0),
+    )
+    cost = json.loads((tmp_path / "cost.json").read_text(encoding="utf-8"))
+    settings = seeing_checkpoint.clip_settings
+    assert cost["visual_tokens"]["median"] == settings.num_frames * settings.tokens_per_frame
 
 
 def test_records_without_questions_are_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from torch import Tensor
 from transformers import FastVlmConfig, FastVlmForConditionalGeneration, GenerationConfig
 
 from flipbook.model import fastvlm, generation
-from flipbook.model.fastvlm import normalise_frames
+from flipbook.model.fastvlm import as_encoder_outputs, normalise_frames, tower_features
 from flipbook.model.generation import Prompt, answers_match, generate_answers
 from flipbook.model.initialise import initialise_
 from flipbook.model.tuning import LoraSettings, choose_trainable, set_train_mode
@@ -154,6 +155,81 @@ def test_a_frame_shown_by_many_prompts_is_encoded_once(
     assert sum(num_encoded) == 3
 
 
+def with_features(model: Any, prompt: Prompt, *, parts: Sequence[int]) -> Prompt:
+    """Return the same prompt with tower features, of visuals of so many frames each."""
+    features = tuple(
+        tower_features(model, frames, **MEAN_AND_STD)
+        for frames in torch.split(prompt.frames, list(parts))
+    )
+    return Prompt(prompt.record_id, prompt.input_ids, features=features)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 16])
+def test_features_give_the_answers_of_their_frames(
+    model: Any, prompts: list[Prompt], batch_size: int
+) -> None:
+    expected = answers(model, prompts, max_new_tokens=6)
+    parts = [[1, 2], [], [1], [8], [3], [], [1, 1]]
+    stored = [
+        with_features(model, prompt, parts=sizes) if sizes else prompt
+        for prompt, sizes in zip(prompts, parts, strict=True)
+    ]
+    mixed = [prompts[0], *stored[1:4], *prompts[4:]]
+    for shown in (stored, mixed):
+        assert answers(model, shown, max_new_tokens=6, batch_size=batch_size) == expected
+
+
+def test_features_of_several_sides_stand_in_their_order(model: Any) -> None:
+    prompt = make_prompt(1, num_frames=5, num_words=4)
+    generator = torch.Generator().manual_seed(0)
+    large = torch.randn(1, 16, 128, generator=generator)
+    small = torch.randn(1, 4, 128, generator=generator)
+    mixed = Prompt("mixed", prompt.input_ids, features=(large, small))
+    swapped = Prompt("swapped", prompt.input_ids, features=(small, large))
+    projected = model.model.multi_modal_projector(torch.cat([large, small], dim=1))
+    with torch.no_grad():
+        ids = model.generate(
+            input_ids=prompt.input_ids[None],
+            attention_mask=torch.ones_like(prompt.input_ids[None]),
+            mm_encoder_outputs=as_encoder_outputs(projected),
+            generation_config=GenerationConfig(
+                do_sample=False, max_new_tokens=6, eos_token_id=END_ID, pad_token_id=0
+            ),
+        )
+    new_ids = [int(token_id) for token_id in ids[0, len(prompt) :] if token_id != END_ID]
+    first, second = answers(model, [mixed, swapped], max_new_tokens=6)
+    assert first == NumberTokenizer().decode(new_ids).strip()
+    assert second != first
+
+
+def test_what_several_prompts_share_is_projected_once(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = with_features(model, make_prompt(1, num_frames=3, num_words=4), parts=[3])
+    other = Prompt(
+        "other", torch.cat([shown.input_ids, torch.tensor([5])]), features=shown.features
+    )
+    num_projected: list[int] = []
+    forward = model.model.multi_modal_projector.forward
+
+    def counted(features: Tensor) -> Any:
+        num_projected.append(len(features))
+        return forward(features)
+
+    expected = [answers(model, [each], max_new_tokens=4)[0] for each in (shown, other)]
+    monkeypatch.setattr(model.model.multi_modal_projector, "forward", counted)
+    assert answers(model, [shown, other], max_new_tokens=4) == expected
+    assert num_projected == [3]
+
+
+def test_features_of_another_dtype_are_taken(model: Any) -> None:
+    shown = with_features(model, make_prompt(1, num_frames=3, num_words=4), parts=[3])
+    rounded = tuple(part.bfloat16() for part in shown.features)
+    half = Prompt("half", shown.input_ids, features=rounded)
+    same = Prompt("same", shown.input_ids, features=tuple(part.float() for part in rounded))
+    assert answers(model, [half], max_new_tokens=4) == answers(model, [same], max_new_tokens=4)
+
+
 def test_every_module_is_left_in_the_mode_it_had(model: Any, prompts: list[Prompt]) -> None:
     for parameter in model.model.vision_tower.parameters():
         parameter.requires_grad_(False)
@@ -200,6 +276,11 @@ def test_a_wrong_number_of_image_tokens_is_named(model: Any) -> None:
     message = "prompt short has 7 image tokens for 2 frames of 8 features in all"
     with pytest.raises(ValueError, match=message):
         answers(model, [short, long])  # their sum is right
+    stored = with_features(model, right, parts=[1, 1])
+    few = Prompt("few", right.input_ids, features=stored.features[:1])
+    message = "prompt few has 8 image tokens for 1 frames of 4 features in all"
+    with pytest.raises(ValueError, match=message):
+        answers(model, [few])
 
 
 def test_a_prompt_refuses_wrong_shapes() -> None:
@@ -208,6 +289,14 @@ def test_a_prompt_refuses_wrong_shapes() -> None:
         Prompt("a", good.input_ids[None], good.frames)
     with pytest.raises(ValueError, match=r"frames must be uint8 \(T, 3, S, S\), got torch.float32"):
         Prompt("a", good.input_ids, good.frames.float())
+    with pytest.raises(
+        ValueError, match=r"must be floating \(T, P, C\), got torch.float32 \(4, 8\)"
+    ):
+        Prompt("a", good.input_ids, features=(torch.zeros(4, 8),))
+    with pytest.raises(ValueError, match=r"must be floating \(T, P, C\), got torch.int64"):
+        Prompt("a", good.input_ids, features=(torch.zeros(1, 4, 8, dtype=torch.int64),))
+    with pytest.raises(ValueError, match="prompt a has both frames and features"):
+        Prompt("a", good.input_ids, good.frames, (torch.zeros(1, 4, 8),))
 
 
 @pytest.mark.parametrize("options", [{"batch_size": 0}, {"max_new_tokens": 0}])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from flipbook.errors import ArgumentError
@@ -23,6 +25,9 @@ from flipbook.train.parsing import parse_arguments
         ('--accelerator_config={"split_batches":true}', r"with split_batches is not supported"),
         ('--accelerator_config={"dispatch_batches":true}', r"with dispatch_batches is not"),
         ("--frame_features=disk", r"invalid choice"),
+        ("--num_clips=2", r"--num_clips 2 is used with --frame_sampler sparse only"),
+        ("--clip_share=0.5", r"--clip_share 0.5 is used with --frame_sampler sparse only"),
+        ("--augment=true --frame_features=store", r"--augment changes each clip anew.*Leave one"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(flags: str, reason: str) -> None:
@@ -40,3 +45,12 @@ def test_a_divided_tower_stores_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_store_may_be_switched_off_where_it_is_named() -> None:
     words = ["--data_path", "rows.json", "--feature_store=kept", "--frame_features=live"]
     assert parse_arguments(words).data.frame_features == "live"
+
+
+def test_a_mixture_may_name_the_sampler_sparse_for_its_own(tmp_path: Path) -> None:
+    mixture = tmp_path / "mixture.yaml"
+    mixture.write_text("datasets: [{path: rows.json, frame_sampler: sparse}]")
+    words = ["--clip_share=0.5", "--data_path"]
+    assert parse_arguments([*words, str(mixture)]).data.clip_share == 0.5
+    with pytest.raises(ArgumentError, match=r"--clip_share 0.5 is used with"):
+        parse_arguments([*words, "rows.json"])

@@ -13,8 +13,7 @@ import torch
 from PIL import Image
 
 from fixtures_video import MakeClip, frames_by_ffmpeg, number_of, run_ffmpeg
-from flipbook.video import decode as decode_module
-from flipbook.video import is_video_file, load_video_frames, probe, read_clip
+from flipbook.video import is_video_file, load_video_frames, probe, reaching, read_clip
 
 H264 = "-c:v libx264 -g 10 -pix_fmt yuv420p"
 KINDS = {
@@ -237,7 +236,7 @@ def test_only_the_needed_part_of_a_file_is_decoded(
     make_clip: MakeClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make_clip("h264.mp4", options=KINDS["h264.mp4"])
-    monkeypatch.setattr(decode_module, "timeline_from_packets", pytest.fail)
+    monkeypatch.setattr(reaching, "timeline_from_packets", pytest.fail)
     assert numbers(read_clip(path, num_frames=4).frames) == [0, 9, 19, 29]
 
 

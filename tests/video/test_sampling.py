@@ -11,8 +11,8 @@ from flipbook.video.sampling import (
     frames_on_display,
     sample_frames,
     segments,
-    snap_to_cheap,
 )
+from flipbook.video.snapping import snap_to_cheap
 
 
 def constant(total: int, *, rate: float = 30.0) -> Ruler:
@@ -85,6 +85,31 @@ def test_segments_draw_inside_their_own_part() -> None:
 
 
 @pytest.mark.parametrize(
+    ("place", "expected"), [(0.0, [0, 8, 16, 24]), (0.5, [36, 44, 52, 60]), (1.0, [72, 80, 88, 96])]
+)
+def test_sparse_spreads_frames_over_one_stretch(place: float, expected: list[int]) -> None:
+    how = {"num_frames": 4, "sampler": "sparse", "clip_share": 0.25}
+    assert sample_frames(constant(97), clip_place=place, **how).tolist() == expected
+    assert sample_frames(constant(97), clip_place=1.0, **how | {"clip_share": 1.0}).tolist() == [
+        0,
+        32,
+        64,
+        96,
+    ]
+
+
+def test_sparse_draws_where_its_stretch_begins() -> None:
+    how = {"num_frames": 4, "sampler": "sparse", "clip_share": 0.25}
+    drawn = np.stack(
+        [sample_frames(constant(97), rng=np.random.default_rng(s), **how) for s in range(200)]
+    )
+    assert drawn.min() < 2 and drawn.max() > 94
+    assert np.isin(drawn[:, -1] - drawn[:, 0], [24, 25]).all()
+    again = sample_frames(constant(97), rng=np.random.default_rng(3), **how)
+    assert (again == drawn[3]).all()
+
+
+@pytest.mark.parametrize(
     ("seconds", "expected"), [(1, 4), (4, 4), (10, 10), (63.6, 64), (64, 64), (1000, 64)]
 )
 def test_fps_counts_between_floor_and_ceiling(seconds: float, expected: int) -> None:
@@ -148,6 +173,9 @@ def test_an_instant_shows_the_last_frame_that_started() -> None:
         ({"frames_per_s": float("nan")}, "frames_per_s is nan"),
         ({"min_frames": 9, "max_frames": 8}, "min_frames is 9 and max_frames is 8"),
         ({"min_frames": 0}, "min_frames is 0"),
+        ({"clip_share": 0.0}, "clip_share is 0.0"),
+        ({"clip_share": 1.1}, "clip_share is 1.1"),
+        ({"clip_place": -0.1}, "clip_place is -0.1"),
     ],
 )
 def test_arguments_that_cannot_be_meant(arguments: dict[str, object], message: str) -> None:

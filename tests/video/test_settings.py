@@ -6,11 +6,12 @@ import dataclasses
 import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flipbook.errors import ArgumentError, CheckpointError
-from flipbook.video.settings import ClipSettings
+from flipbook.video.settings import ClipSettings, only_here, refuse_only_here
 
 
 @pytest.mark.parametrize(("frame_size", "tokens"), [(64, 1), (256, 16), (512, 64), (1024, 256)])
@@ -77,7 +78,8 @@ def test_a_damaged_file_is_a_checkpoint_error(tmp_path: Path, text: str, message
 
 def test_every_setting_of_the_clip_reaches_the_reader() -> None:
     settings = ClipSettings(frame_size=256)
-    names = {field.name for field in dataclasses.fields(settings)} - {"system_prompt"}
+    later = {"system_prompt", "timestamps", "num_clips", "layout", "slow_frames"}
+    names = {field.name for field in dataclasses.fields(settings)} - later
     assert set(settings.clip_kwargs()) == names
 
 
@@ -90,3 +92,34 @@ def test_the_reader_takes_every_setting() -> None:
 def test_the_file_is_readable_by_a_person(tmp_path: Path) -> None:
     path = ClipSettings(frame_size=256).save(tmp_path)
     assert json.loads(path.read_text())["clip_settings"]["frame_size"] == 256
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"timestamps": 1}, "timestamps is 1: give true or false"),
+        ({"clip_share": 0.0}, "clip_share is 0.0: give a number above 0.0 to 1.0"),
+        ({"clip_place": 1.5}, "clip_place is 1.5: give a number from 0.0 to 1.0"),
+        ({"num_clips": 0}, "num_clips is 0"),
+        ({"min_frame_change": 256}, "min_frame_change is 256: give a number from 0.0 to 255.0"),
+        ({"min_frame_change": 4, "frame_snap": 0.2}, "frame_snap moves them.*Leave one of them"),
+        ({"min_frame_change": 4, "timestamps": True}, "min_frame_change chooses them later"),
+        ({"sampler": "sparse", "timestamps": True}, "the sampler sparse chooses them later"),
+    ],
+)
+def test_instants_that_cannot_be_meant(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        ClipSettings(frame_size=256, **changes)
+
+
+def test_what_no_other_program_follows_is_named_and_refused() -> None:
+    plain = ClipSettings(frame_size=256, sampler="segments", clip_share=0.5, num_clips=9)
+    assert only_here(plain) == []
+    refuse_only_here(plain, reader="nobody")
+    assert only_here(ClipSettings(frame_size=256, timestamps=True)) == ["--timestamps"]
+    both = ClipSettings(frame_size=256, sampler="sparse", min_frame_change=4.0)
+    assert only_here(both) == ["--frame_sampler sparse", "--min_frame_change 4"]
+    with pytest.raises(
+        ArgumentError, match="sparse and --min_frame_change 4, which a phone does not follow"
+    ):
+        refuse_only_here(both, reader="a phone")

@@ -13,7 +13,13 @@ from flipbook.errors import ArgumentError, MediaError
 from flipbook.video.decode import read_clip, shown_length_of
 from flipbook.video.sampling import Ruler
 from flipbook.video.settings import ClipSettings
-from flipbook.video.stretch import OutsideClipError, shown_frames, shown_length, stretch_of
+from flipbook.video.stretch import (
+    OutsideClipError,
+    shown_frames,
+    shown_instants_s,
+    shown_length,
+    stretch_of,
+)
 from flipbook.video.view import View
 
 TEN = Ruler(np.arange(10.0), end=10.0, unit_s=0.25)  # 4 frames a second, 2.5 s
@@ -141,3 +147,32 @@ def test_a_view_of_a_whole_clip_changes_nothing(tmp_path: Path, make_clip: MakeC
     path = make_clip("whole.mp4")
     plain, viewed = read_clip(path, num_frames=5), read_clip(path, num_frames=5, view=View(end_s=1))
     assert plain.frame_indices == viewed.frame_indices
+
+
+@pytest.mark.parametrize(
+    ("view", "time_crop", "expected"),
+    [
+        (View(), (0.0, 1.0), [0, 4, 9]),
+        (View(), (0.2, 1.0), [2, 5, 9]),
+        (View(), (0.1, 0.9), [1, 4, 8]),
+        (View(), (0.0, 0.8), [0, 3, 7]),
+        (View(start_s=1.0, end_s=2.0), (0.0, 0.5), [4, 4, 5]),
+        (View(times_s=(0.0, 2.0)), (0.5, 1.0), [0, 8]),
+    ],
+)
+def test_a_crop_in_time_is_of_what_the_view_shows(
+    view: View, time_crop: tuple[float, float], expected: list[int]
+) -> None:
+    assert shown_frames(TEN, view, time_crop=time_crop, num_frames=3).tolist() == expected
+
+
+def test_instants_are_told_in_seconds_of_the_clip() -> None:
+    assert shown_instants_s(TEN, View(), num_frames=3) == (0.0, 1.125, 2.25)
+    stretch = View(start_s=1.0, end_s=2.0)
+    assert shown_instants_s(TEN, stretch, num_frames=3) == (1.0, 1.375, 1.75)
+    middles = shown_instants_s(TEN, stretch, num_frames=2, sampler="segments")
+    assert middles == (1.25, 1.75)
+    assert shown_instants_s(TEN, View(times_s=(0.1, 0.7)), num_frames=9) == (0.1, 0.7)
+    assert shown_instants_s(UNEVEN, View(), num_frames=2) == (0.0, UNEVEN.starts[-1])
+    with pytest.raises(OutsideClipError, match=r"the frame at 9 s.*ends at 2\.50 s"):
+        shown_instants_s(TEN, View(times_s=(9.0,)), num_frames=1)

@@ -15,13 +15,14 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from flipbook.data.media import MediaFrames, read_media
 from flipbook.data.records import Media, Turn
 from flipbook.errors import ArgumentError
 from flipbook.evaluate.loading import DTYPES, Source, open_model
-from flipbook.evaluate.scoring import prompt_ids
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.generation import Prompt, generate_answers
+from flipbook.score.controls import FULL
+from flipbook.score.prompts import prompt_ids
+from flipbook.score.seen import Looked, Sight
 from flipbook.video.decode import is_video_file
 
 NO_ANSWER = "(the model gave no words)"
@@ -60,7 +61,8 @@ class Talk:
         self.checkpoint = checkpoint
         self.settings = checkpoint.clip_settings
         self.media = tuple(media_at(path) for path in media)
-        self.shown: MediaFrames = read_media(self.media, self.settings)
+        sight = Sight(checkpoint.model, checkpoint, self.settings)
+        self.shown: Looked = sight.look(self.media, control=FULL, record_id="chat")
         self.turns: tuple[Turn, ...] = ()
         self._max_new_tokens = max_new_tokens
 
@@ -97,7 +99,7 @@ class Talk:
             settings=self.settings,
             record_id="chat",
         )
-        return Prompt("chat", input_ids, self.shown.frames)
+        return Prompt("chat", input_ids, features=self.shown.features)
 
 
 def media_at(path: str | Path) -> Media:

@@ -1,29 +1,35 @@
 """How good is this model on these records, and does it look at the frames and their order?
 
-    flipbook evaluate --model RUN --data_path FILE   ->  scores.json, predictions.jsonl, a table
+    flipbook evaluate --model RUN --data_path FILE   ->  report.html, report.md, scores.json,
+                                                         predictions.jsonl, a table
 
 A run knows the model it started from, so the rows before tuning are there by themselves; for any
-other model `--base` names it.
+other model `--base` names it. Several processes that `torchrun` starts share the work.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import yaml
 from rich.console import Console
 
 from flipbook.data.converting.needed import as_records
 from flipbook.data.manifests import read_usable
-from flipbook.data.sources import sources_of
+from flipbook.data.sources import Source, sources_of
 from flipbook.errors import ArgumentError
+from flipbook.evaluate.file_names import PAGE_FILE, PREDICTIONS_FILE, SCORES_FILE, TEXT_FILE
 from flipbook.evaluate.loading import DTYPES
-from flipbook.evaluate.report import PREDICTIONS_FILE, SCORES_FILE, print_report
+from flipbook.evaluate.report import print_report
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
 from flipbook.model.folders import find_folder, is_adapter
+from flipbook.score.processes import from_first, join_processes, leave_processes, this_process
+from flipbook.train.features import folder_beside
 
 NO_BASE = "none"
+NO_STORE = "none"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +58,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Share of records that may be unusable before the evaluation is refused.",
     )
     parser.add_argument(
+        "--feature_store",
+        help="Folder where features of the vision tower are looked for and kept, or 'none'; that "
+        "of the run if none is named.",
+    )
+    parser.add_argument(
+        "--judge_model",
+        help="A text model, folder or hub id, that says whether an open answer means the same.",
+    )
+    parser.add_argument(
+        "--similarity_model",
+        help="A sentence-transformers model by which open answers are compared.",
+    )
+    parser.add_argument(
+        "--num_cost_questions",
+        type=int,
+        default=8,
+        help="Questions on which times and memory are measured; 0 for none.",
+    )
+    parser.add_argument(
         "--dtype", choices=DTYPES, default="float32", help="Precision of the weights."
     )
 
@@ -67,24 +92,39 @@ def run(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is not None and value < 1:
             raise ArgumentError(f"--{name} is {value}: give 1 or more.")
+    if args.num_cost_questions < 0:
+        raise ArgumentError(f"--num_cost_questions is {args.num_cost_questions}: give 0 or more.")
     folder = report_folder(args.model, args.out)
-    sources = tuple(
-        as_records(
-            sources_of(args.data_path, image_folder=args.image_folder),
-            folder=folder / "records",
-            max_bad_fraction=args.max_bad_fraction,
-            tell=print,
+    joined = join_processes()
+    try:
+        _evaluate(args, folder, Console(highlight=False, quiet=this_process() != 0))
+    finally:
+        if joined:
+            leave_processes()
+
+
+def _evaluate(args: argparse.Namespace, folder: Path, console: Console) -> None:
+    def find() -> tuple[Source, ...]:
+        return tuple(
+            as_records(
+                sources_of(args.data_path, image_folder=args.image_folder),
+                folder=folder / "records",
+                max_bad_fraction=args.max_bad_fraction,
+                tell=print,
+            )
         )
-    )
+
+    sources = from_first(find)
     found = read_usable(sources, image_folder=None, max_bad_fraction=args.max_bad_fraction)
     for error in found.rejected:
-        print(f"left out: {error}")
+        console.print(f"left out: {error}", markup=False, soft_wrap=True)
     clips, stills = split_still_images(found.records)
-    scores = evaluate_model(
+    report = evaluate_model(
         clips,
         tuned=args.model,
         untuned=base_of(args.model, args.base),
         output_folder=folder,
+        run_folder=run_of(args.model),
         still_image_records=stills,
         settings=EvaluationSettings(
             batch_size=args.batch_size,
@@ -92,12 +132,51 @@ def run(args: argparse.Namespace) -> None:
             max_questions=args.max_questions,
             dtype=DTYPES[args.dtype],
             adapter_base=adapter_base_of(args.model, args.base),
+            feature_store=store_of(args.model, args.feature_store),
+            judge_model=args.judge_model,
+            similarity_model=args.similarity_model,
+            num_cost_questions=args.num_cost_questions,
+            show_progress=this_process() == 0,
         ),
         data_files=[source.path for source in sources],
         provenance={"left_out": [str(error) for error in found.rejected]},
     )
-    print_report(scores, console=Console(highlight=False))
-    print(f"\nscores        {folder / SCORES_FILE}\nevery answer  {folder / PREDICTIONS_FILE}")
+    print_report(report, console=console)
+    print_files(folder, console=console)
+
+
+def print_files(folder: Path, *, console: Console) -> None:
+    """Tell where a report lies."""
+    files = {
+        "the report": PAGE_FILE,
+        "for a terminal": TEXT_FILE,
+        "scores": SCORES_FILE,
+        "every answer": PREDICTIONS_FILE,
+    }
+    console.print()
+    for name, file in files.items():
+        console.print(f"{name:<15} {folder / file}", markup=False, soft_wrap=True)
+
+
+def run_of(model: str) -> Path | None:
+    """Return the folder of a run, where a model is named by it."""
+    folder = Path(model).expanduser()
+    return folder if (folder / "config.yaml").is_file() else None
+
+
+def store_of(model: str, named: str | None) -> Path | None:
+    """Return where features are kept: the folder that is named, or that of the run.
+
+    Raises:
+        ArgumentError: the run's configuration cannot be read.
+    """
+    if named is not None:
+        return None if named == NO_STORE else Path(named).expanduser()
+    config = _config_of(model)
+    if config.get("frame_features") != "store":
+        return None
+    of_run = config.get("feature_store")
+    return Path(of_run).expanduser() if of_run else folder_beside(Path(model).expanduser())
 
 
 def base_of(model: str, base: str | None) -> str | None:
@@ -108,18 +187,24 @@ def base_of(model: str, base: str | None) -> str | None:
     """
     if base is not None:
         return None if base == NO_BASE else base
-    config_path = Path(model).expanduser() / "config.yaml"
-    if not config_path.is_file():
-        return None
+    start = _config_of(model).get("model_name_or_path")
+    return start if isinstance(start, str) else None
+
+
+def _config_of(model: str) -> dict[str, Any]:
+    """Return the configuration of a run; empty for a model that is none."""
+    run_folder = run_of(model)
+    if run_folder is None:
+        return {}
+    path = run_folder / "config.yaml"
     try:
-        config = yaml.safe_load(config_path.read_text(encoding="utf-8"))
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ArgumentError(
-            f"{config_path}: cannot be read ({error}). Name the model before tuning with --base, "
-            f"or give --base {NO_BASE}."
+            f"{path}: cannot be read ({error}). Name the model before tuning with --base, "
+            f"or give --base {NO_BASE}; and --feature_store {NO_STORE}."
         ) from error
-    start = config.get("model_name_or_path") if isinstance(config, dict) else None
-    return start if isinstance(start, str) else None
+    return config if isinstance(config, dict) else {}
 
 
 def adapter_base_of(model: str, base: str | None) -> str | None:

@@ -23,6 +23,7 @@ from flipbook.model.describe import ADAPTER_ALONE, AdapterFacts, Description, de
 from flipbook.model.licence import RESEARCH_ONLY_NOTICE
 from flipbook.model.provenance import Provenance
 from flipbook.video.frames import PX_PER_TOKEN
+from flipbook.video.layouts import FRAMES
 from flipbook.video.settings import ClipSettings
 
 SIDES_PX = (256, 512, 768, 1024)
@@ -99,7 +100,7 @@ def tokens_per_clip(settings: ClipSettings) -> tuple[int, int]:
     least, most = settings.num_frames, settings.num_frames
     if settings.sampler == "fps":
         least, most = settings.min_frames, settings.max_frames
-    return least * settings.tokens_per_frame, most * settings.tokens_per_frame
+    return sum(settings.tokens_of_clip(least)), sum(settings.tokens_of_clip(most))
 
 
 def folded_prompt(prompt: str) -> str:
@@ -151,7 +152,9 @@ def _frames(description: Description) -> str:
     if settings.sampler == "fps":
         count = f"{settings.frames_per_s:g} a second, {settings.min_frames}-{settings.max_frames}"
     saved = "saved with the model" if description.settings_saved else "not saved: the defaults"
-    return f"{count} ({settings.sampler}) of {settings.frame_size} px, {settings.aspect}; {saved}"
+    lie = "" if settings.layout == FRAMES else f", as {settings.layout}"
+    side = f"{settings.frame_size} px, {settings.aspect}"
+    return f"{count} ({settings.sampler}) of {side}{lie}; {saved}"
 
 
 def _clip(settings: ClipSettings | None) -> str:

@@ -12,9 +12,11 @@ from rich.console import Console
 
 from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source
+from flipbook.evaluate.file_names import PAGE_FILE, TEXT_FILE
 from flipbook.evaluate.report import print_report
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
 from flipbook.train.arguments import Arguments
+from flipbook.train.features import store_folder, store_max_bytes
 from flipbook.train.parsing import make_parser, parse_arguments
 from flipbook.train.run import RunResult, train
 
@@ -48,7 +50,8 @@ def claim(
         max_bad_fraction=arguments.data.max_bad_fraction,
     )
     clips, stills = split_still_images(found.records)
-    scores = evaluate_model(
+    stores = arguments.data.frame_features == "store"
+    report = evaluate_model(
         clips,
         tuned=str(result.model_folder),
         untuned=arguments.model.model_name_or_path,
@@ -58,6 +61,8 @@ def claim(
             batch_size=arguments.training.per_device_eval_batch_size,
             max_new_tokens=arguments.training.max_new_tokens,
             max_questions=arguments.training.report_num_questions,
+            feature_store=store_folder(arguments) if stores else None,
+            feature_store_max_bytes=store_max_bytes(arguments),
             show_progress=console.is_terminal,
         ),
         data_files=[source.path for source in sources],
@@ -66,12 +71,14 @@ def claim(
             "left_out": [str(error) for error in found.rejected],
         },
     )
-    print_report(scores, console=console)
+    print_report(report, console=console)
 
 
 def print_places(result: RunResult, *, console: Console) -> None:
     """Tell where everything is, and what to try next."""
     places = {
+        "the report": result.run_folder / PAGE_FILE,
+        "the same for a terminal": result.run_folder / TEXT_FILE,
         "the tuned model": result.model_folder,
         "scores": result.run_folder / "scores.json",
         "every answer": result.run_folder / "predictions.jsonl",

@@ -20,6 +20,7 @@ from flipbook.data.joining import positions
 from flipbook.data.sample import Sample, Visual
 from flipbook.data.sources import Source
 from flipbook.errors import FlipbookError
+from flipbook.video.layouts import Pooling
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class VisualSlot:
 
     `is_stored`: they are among `features`; else the tower makes them from `frames`, and they are to
     be stored under `key`, where there is one. `num_repeated`: how many frames repeat another one.
-    `part`: in which tensor of `features` or `frames` they are.
+    `part`: in which tensor of `features` or `frames` they are. `pooling`: what becomes of them
+    before they are read.
     """
 
     num_frames: int
@@ -36,6 +38,7 @@ class VisualSlot:
     key: str | None
     num_repeated: int = 0
     part: int = 0
+    pooling: Pooling = "none"
 
 
 class Batch(TypedDict):
@@ -116,7 +119,9 @@ def _by_size(tensors: Sequence[Tensor | None]) -> tuple[list[Tensor], list[int]]
 
 def _slot(visual: Visual, part: int) -> VisualSlot:
     is_stored = visual.features is not None
-    return VisualSlot(visual.num_frames, is_stored, visual.key, visual.num_repeated, part)
+    return VisualSlot(
+        visual.num_frames, is_stored, visual.key, visual.num_repeated, part, visual.pooling
+    )
 
 
 class DataModuleSettings(DataSettings, Protocol):

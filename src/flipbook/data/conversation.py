@@ -12,13 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
-from flipbook.data.budget import check_budget
+from flipbook.data.budget import TokensPerFrame, check_budget, tokens_of_places
 from flipbook.data.placeholders import (
     IMAGE_TOKEN,
     expand_frames,
@@ -98,7 +97,8 @@ def encode_conversation(
     tokenizer: Any,
     image_token_id: int,
     frames_per_media: Sequence[int],
-    tokens_per_frame: int | Sequence[int],
+    tokens_per_frame: int | Sequence[TokensPerFrame],
+    times_per_media: Sequence[Sequence[float]] | None = None,
     system_prompt: str | None = None,
     chat_template: str | None = None,
     max_length: int | None = None,
@@ -111,7 +111,9 @@ def encode_conversation(
         tokenizer: with the image token among its special tokens.
         image_token_id: stands once for each token of a frame, then a line break.
         frames_per_media: of every picture and clip, in order.
-        tokens_per_frame: of all of them, or of each picture and clip.
+        tokens_per_frame: of all of them, or of each picture and clip: a number, or one for each
+            of its places where they differ.
+        times_per_media: seconds said before each frame, see `times_of`; None says none.
         system_prompt: used where the conversation has no system turn of its own; without either,
             the template's default holds.
         chat_template: in place of the tokenizer's own.
@@ -124,7 +126,7 @@ def encode_conversation(
         LabelError: the template changes its words, or its ids differ from those of the whole text
             by more than 5 tokens.
         CheckpointError: the chat template cannot be used for labels.
-        ValueError: `frames_per_media` does not fit the media.
+        ValueError: `frames_per_media` or `times_per_media` does not fit the media.
     """
     check_turns(turns, record_id=record_id)
     script, ids, encoded = _encode(
@@ -133,6 +135,7 @@ def encode_conversation(
         image_token_id=image_token_id,
         frames_per_media=frames_per_media,
         tokens_per_frame=tokens_per_frame,
+        times_per_media=times_per_media,
         chat_template=chat_template,
         max_length=max_length,
         record_id=record_id,
@@ -149,7 +152,8 @@ def encode_prompt(
     tokenizer: Any,
     image_token_id: int,
     frames_per_media: Sequence[int],
-    tokens_per_frame: int | Sequence[int],
+    tokens_per_frame: int | Sequence[TokensPerFrame],
+    times_per_media: Sequence[Sequence[float]] | None = None,
     system_prompt: str | None = None,
     chat_template: str | None = None,
     max_length: int | None = None,
@@ -172,6 +176,7 @@ def encode_prompt(
         image_token_id=image_token_id,
         frames_per_media=frames_per_media,
         tokens_per_frame=tokens_per_frame,
+        times_per_media=times_per_media,
         chat_template=chat_template,
         max_length=max_length,
         record_id=record_id,
@@ -185,7 +190,8 @@ def _encode(
     tokenizer: Any,
     image_token_id: int,
     frames_per_media: Sequence[int],
-    tokens_per_frame: int | Sequence[int],
+    tokens_per_frame: int | Sequence[TokensPerFrame],
+    times_per_media: Sequence[Sequence[float]] | None,
     chat_template: str | None,
     max_length: int | None,
     record_id: str,
@@ -196,6 +202,7 @@ def _encode(
         tokenizer=tokenizer,
         template=choose_template(tokenizer, chat_template),
         frames_per_media=frames_per_media,
+        times_per_media=times_per_media,
         record_id=record_id,
     )
     ids, labels = tokenize_script(script, tokenizer=tokenizer, image_token_id=image_token_id)
@@ -207,7 +214,7 @@ def _encode(
             "or drops image tokens. Use FastVLM's own template.",
         )
     per_media = _of_each(tokens_per_frame, frames_per_media)
-    tokens_of_frames = np.repeat(per_media, frames_per_media).tolist()
+    tokens_of_frames = list(chain(*map(tokens_of_places, frames_per_media, per_media)))
     check_budget(  # before what may be far too long is made
         num_tokens=len(ids) - num_frames + sum(tokens_of_frames),
         num_answer_tokens=len(labels) - labels.count(IGNORE_INDEX),
@@ -223,7 +230,9 @@ def _encode(
     return script, ids, EncodedConversation(input_ids, wide_labels, num_frames, 0)
 
 
-def _of_each(tokens_per_frame: int | Sequence[int], frames_per_media: Sequence[int]) -> list[int]:
+def _of_each(
+    tokens_per_frame: int | Sequence[TokensPerFrame], frames_per_media: Sequence[int]
+) -> list[TokensPerFrame]:
     """Return how many tokens a frame of each picture and clip has."""
     if isinstance(tokens_per_frame, int):
         return [tokens_per_frame] * len(frames_per_media)

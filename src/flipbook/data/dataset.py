@@ -45,6 +45,13 @@ class DataSettings(Protocol):
     frame_size: int | None
     image_aspect_ratio: str | None
     system_prompt: str | None
+    timestamps: bool
+    clip_share: float
+    num_clips: int
+    min_frame_change: float
+    frame_layout: str
+    slow_frames: int
+    augment: bool
     model_max_length: int | None
     max_bad_fraction: float
     data_seed: int
@@ -62,6 +69,12 @@ def clip_settings(data_args: DataSettings) -> ClipSettings:
         min_frames=data_args.min_frames,
         max_frames=data_args.max_frames,
         system_prompt=data_args.system_prompt,
+        timestamps=data_args.timestamps,
+        clip_share=data_args.clip_share,
+        num_clips=data_args.num_clips,
+        min_frame_change=data_args.min_frame_change,
+        layout=data_args.frame_layout,
+        slow_frames=data_args.slow_frames,
     )
 
 
@@ -189,7 +202,8 @@ class LazySupervisedDataset(Dataset[Sample]):
             if view is None:
                 view = self.epoch() if self.store is None else self.epoch() % self.num_views
             draw = Draw(self._data_args.data_seed, view, self.table.clip_name(index))
-        return read_visuals(media, self.settings, draw=draw, store=self.store)
+        stays = int(self.table.stays[index]) if self.training and self._data_args.augment else None
+        return read_visuals(media, self.settings, draw=draw, store=self.store, stays=stays)
 
     def question(self, index: int) -> Question:
         """Return the last question of a conversation, with frames taken as in evaluation.

@@ -23,6 +23,7 @@ from flipbook.data.conversation import (
     encode_conversation,
     encode_prompt,
 )
+from flipbook.data.instants import times_of
 from flipbook.data.shown import tokens_per_frame
 from flipbook.data.turns import Turn
 from flipbook.video.settings import ClipSettings
@@ -74,6 +75,7 @@ class ConversationEncoder:
             "image_token_id": self.image_token_id,
             "frames_per_media": frames_per_media,
             "tokens_per_frame": tokens_per_frame(media, self.settings),
+            "times_per_media": times_of(media, self.settings),
             "system_prompt": self.settings.system_prompt,
             "record_id": record_id,
         }

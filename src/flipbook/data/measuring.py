@@ -26,6 +26,7 @@ import pyarrow as pa
 import torch
 from xxhash import xxh3_128
 
+from flipbook.data.augment import what_stays
 from flipbook.data.conversation import IGNORE_INDEX, EncodedConversation
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.joining import shared_head
@@ -33,6 +34,7 @@ from flipbook.data.media import expected_frames, media_of
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.record_ids import RecordIds
 from flipbook.data.records import NamedRow, named_rows, record_of
+from flipbook.data.shown import expected_pictures
 from flipbook.data.sources import Source
 from flipbook.data.turns import Media, Turn
 from flipbook.data.written_turns import media_as_list, turns_as_json
@@ -59,6 +61,7 @@ SCHEMA = pa.schema(
         "num_frames": pa.int32(),
         "frame_size": pa.int32(),  # px; 0 where nothing is shown
         "num_mismatched": pa.int32(),
+        "stays": pa.int32(),  # under `augment`; see `what_stays`
         "file_states": pa.list_(pa.int64()),  # size and time of files on whose content it depends
         "error_kind": pa.string(),  # of a record that cannot be used; else missing
         "error": pa.string(),
@@ -90,9 +93,11 @@ class Measurer:
 
     def probes(self, media: Sequence[Media]) -> bool:
         """Return whether a length depends on what is in some clips."""
-        own = self.encoder.settings.sampler
+        settings = self.encoder.settings
         return any(
-            item.kind == "video" and not item.view.times_s and (item.view.sampler or own) == "fps"
+            item.kind == "video"
+            and not item.view.times_s
+            and (settings.timestamps or (item.view.sampler or settings.sampler) == "fps")
             for item in media
         )
 
@@ -206,6 +211,7 @@ def _lines_of(
         measurer.sources[manifest].check_use(row.record_id, record.extras.split)
         lines = [
             _line_of(Conversation(row.record_id, turns, record.task), measurer, folders)
+            | {"stays": what_stays(turns, record.extras)}
             for turns in record.conversations
         ]
     except (RecordError, MediaError, ArgumentError) as error:
@@ -227,7 +233,7 @@ def _writable(text: str) -> str:
 
 
 def _empty_line() -> dict[str, Any]:
-    numbers = ("num_tokens", "head_tokens", "num_supervised", "num_mismatched", *_COUNTS)
+    numbers = ("num_tokens", "head_tokens", "num_supervised", "num_mismatched", "stays", *_COUNTS)
     return {"head": [0, 0], "file_states": []} | dict.fromkeys(numbers, 0)
 
 
@@ -255,7 +261,7 @@ def _line_of(
         "num_mismatched": encoded.num_mismatched_tokens,
         "num_videos": sum(item.kind == "video" for item in media),
         "num_images": sum(item.kind == "image" for item in media),
-        "num_frames": sum(frames_per_media),
+        "num_frames": expected_pictures(media, encoder.settings, frames_per_media=frames_per_media),
         "frame_size": max((i.view.over(encoder.settings).frame_size for i in media), default=0),
     }
 

@@ -11,14 +11,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from flipbook.data.sample import Visual
-from flipbook.data.shown import expected_frames, read_shown, tokens_per_frame
+from flipbook.data.augment import (
+    KEEPS_TIME,
+    UNCHANGED,
+    Change,
+    changed_frames,
+    draw_change,
+)
+from flipbook.data.sample import Visual, places_per_media
+from flipbook.data.shown import (
+    expected_frames,
+    laid_out,
+    layout_of,
+    read_shown,
+    tokens_per_frame,
+)
 from flipbook.data.store import FeatureStore
 from flipbook.data.turns import Media, Turn
 from flipbook.video.sampling import DRAWING_SAMPLERS
@@ -39,7 +53,7 @@ __all__ = [
 
 
 class Draw(NamedTuple):
-    """Which random instants the sampler `segments` takes: a pure function of the three.
+    """Which random instants samplers take, and how clips are changed: a function of the three.
 
     seed: of the data.
     view: the epoch; with a store, the epoch modulo the number of views that are kept.
@@ -87,13 +101,16 @@ def read_media(
     """Return the frames of videos and images, as the model sees them in training and afterwards.
 
     Args:
-        draw: lets the sampler `segments` jitter; none gives the same frames every time.
+        draw: lets samplers draw, see `DRAWING_SAMPLERS`; none gives the same frames every time.
 
     Raises:
         MediaError: a file cannot give its frames.
-        ValueError: the media are to be seen at sides of different length.
+        ValueError: the media are to be seen at sides of different length, or the layout pools what
+            the tower makes of frames, so that frames alone are not what the model reads.
     """
     read = read_visuals(media, settings, draw=draw)
+    if any(visual.pooling != "none" for visual in read.visuals):
+        raise ValueError(f"the layout {settings.layout} pools features; read the visuals instead")
     parts = [visual.frames for visual in read.visuals if visual.frames is not None]
     if len({part.shape[-1] for part in parts}) > 1:
         raise ValueError(f"frames of one conversation differ in side: {[p.shape for p in parts]}")
@@ -108,51 +125,129 @@ def read_visuals(
     *,
     draw: Draw | None = None,
     store: FeatureStore | None = None,
+    stays: int | None = None,
 ) -> MediaVisuals:
     """Return what is seen of videos and images: features where the store has them, else frames.
 
+    A layout may show a clip to the tower in several parts, each a visual; see `Visual.continues`.
+
     Args:
-        draw: lets the sampler `segments` jitter; none gives the same frames every time.
+        draw: lets samplers draw, see `DRAWING_SAMPLERS`; none gives the same frames every time.
         store: where features are looked for; what it does not have gets the key under which its
             features are to be written.
+        stays: what of clips must not change, see `what_stays`, where they are to be changed by
+            what is drawn; None changes nothing.
 
     Raises:
         MediaError: a file cannot give its frames.
+        ValueError: clips are to be changed, and there is no draw, or a store, which keeps none.
     """
-    visuals = []
+    if stays is not None and (draw is None or store is not None):
+        raise ValueError("changed clips are drawn anew each time, and no store keeps them")
+    visuals: list[Visual] = []
     for number, item in enumerate(media):
         drawn = None
         sampler = item.view.sampler or settings.sampler
         if draw is not None and item.kind == "video" and sampler in DRAWING_SAMPLERS:
             drawn = draw.of(number)
-        visuals.append(_read_visual(item, settings, draw=drawn, store=store))
+        change = UNCHANGED
+        if draw is not None and stays is not None and item.kind == "video":
+            change = _change_of(item, settings, draw.of(number), stays=stays)
+        visuals += _read_item(item, settings, draw=drawn, store=store, change=change)
     return MediaVisuals(
         tuple(visuals),
-        tuple(visual.num_frames for visual in visuals),
+        places_per_media(visuals),
         sum(visual.num_repeated for visual in visuals),
     )
 
 
-def _read_visual(
-    item: Media, settings: ClipSettings, *, draw: Draw | None, store: FeatureStore | None
-) -> Visual:
+def _change_of(item: Media, settings: ClipSettings, draw: Draw, *, stays: int) -> Change:
+    """Return how a clip changes; its time stays where numbers or words depend on its length."""
+    if settings.timestamps or item.view.over(settings).sampler == "fps":
+        stays |= KEEPS_TIME
+    rng = sample_rng(draw.seed, draw.view, f"{draw.name}/change")
+    return draw_change(rng, stays=stays)
+
+
+def _read_item(
+    item: Media,
+    settings: ClipSettings,
+    *,
+    draw: Draw | None,
+    store: FeatureStore | None,
+    change: Change,
+) -> list[Visual]:
+    """Return what is seen of one video or image, in the parts that its layout shows the tower."""
+    layout = layout_of(item, settings)
     if store is None:
-        return _decode(item, settings, draw=draw, key=None)
+        return _decode(item, settings, draw=draw, keys=None, change=change)
     word = draw.word if draw is not None else None
-    key = store.key(item, settings, draw=word)
-    stored = store.read(key)
-    if stored is not None:
-        features, num_repeated = stored
-        return Visual(len(features), features=features, key=key, num_repeated=num_repeated)
-    visual = _decode(item, settings, draw=draw, key=key)
-    if store.key(item, settings, draw=word) != key:  # another file has taken its place meanwhile
-        return _decode(item, settings, draw=draw, key=None)
-    return visual
+    keys = _keys(store, item, settings, draw=word)
+    stored = [store.read(key) for key in keys]
+    found = [
+        Visual(
+            len(part.features),
+            features=part.features,
+            key=key,
+            num_repeated=part.num_repeated,
+            pooling=layout.pooling,
+            continues=number > 0,
+        )
+        for number, (key, part) in enumerate(zip(keys, stored, strict=True))
+        if part is not None
+    ]
+    if len(found) == len(keys):
+        return found
+    visuals = _decode(item, settings, draw=draw, keys=keys)
+    if _keys(store, item, settings, draw=word) != keys:  # another file has taken its place
+        return _decode(item, settings, draw=draw, keys=None)
+    return visuals
 
 
-def _decode(item: Media, settings: ClipSettings, *, draw: Draw | None, key: str | None) -> Visual:
-    clip = read_shown(item, settings, rng=None if draw is None else sample_rng(*draw))
-    return Visual(len(clip.frames), frames=clip.frames, key=key, num_repeated=clip.num_repeated)
+def _keys(
+    store: FeatureStore, item: Media, settings: ClipSettings, *, draw: str | None
+) -> list[str]:
+    num_parts = layout_of(item, settings).num_parts
+    return [store.key(item, settings, draw=draw, part=part) for part in range(num_parts)]
+
+
+def _decode(
+    item: Media,
+    settings: ClipSettings,
+    *,
+    draw: Draw | None,
+    keys: Sequence[str] | None,
+    change: Change = UNCHANGED,
+) -> list[Visual]:
+    rng = None if draw is None else sample_rng(*draw)
+    clip = read_shown(item, settings, rng=rng, time_crop=change.time_crop)
+    frames = clip.frames if change == UNCHANGED else changed_frames(clip.frames, change)
+    visuals = visuals_of(item, frames, settings, num_repeated=clip.num_repeated)
+    if keys is None:
+        return visuals
+    return [replace(visual, key=key) for visual, key in zip(visuals, keys, strict=True)]
+
+
+def visuals_of(
+    item: Media, frames: Tensor, settings: ClipSettings, *, num_repeated: int = 0
+) -> list[Visual]:
+    """Return what the tower sees of frames of a video or image, in the parts of its layout.
+
+    Args:
+        frames: that `read_shown` gave, in whatever order.
+        num_repeated: how many of them repeat another one.
+    """
+    pooling = layout_of(item, settings).pooling
+    return [
+        Visual(
+            len(part),
+            frames=part,
+            num_repeated=0 if number else num_repeated,
+            pooling=pooling,
+            continues=number > 0,
+        )
+        for number, part in enumerate(laid_out(item, frames, settings))
+    ]
 
 
 def sample_rng(seed: int, view: int, name: str) -> np.random.Generator:

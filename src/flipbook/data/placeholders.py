@@ -2,6 +2,7 @@
 
     "<video>\\nWhat moves?"  ->  [Placeholder("video"), "What moves?"]
     [media, "What moves?"]   ->  [FRAME, "\\n", FRAME, "\\n", "What moves?"]
+    with instants            ->  ["0.0s: ", FRAME, "\\n", "1.5s: ", FRAME, "\\n", "What moves?"]
 
 The one copy of both rules. LLaVA-style sources and encoded conversations come through here, so a
 video of N frames is N times `<image>` and a line break in either.
@@ -10,9 +11,10 @@ video of N frames is N times `<image>` and a line break in either.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import repeat
 from typing import TypeVar
 
 from flipbook.data.turns import MediaKind
@@ -69,21 +71,39 @@ def split_placeholders(text: str) -> list[str | Placeholder]:
 
 
 def expand_frames(
-    parts: Iterable[str | MediaT], frames_per_media: Iterator[int]
+    parts: Iterable[str | MediaT],
+    frames_per_media: Iterator[int],
+    times_per_media: Iterator[Sequence[float]] | None = None,
 ) -> list[str | Frame]:
     """Return parts with each media replaced by its frames, each followed by a line break.
 
     Args:
         parts: words, and anything else as media.
         frames_per_media: how many frames the next media has; one is taken for each.
+        times_per_media: at how many seconds each of them is, to be said before it; empty for media
+            of which no instants are said.
+
+    Raises:
+        ValueError: a media has not as many instants as frames.
     """
+    times = repeat(()) if times_per_media is None else times_per_media
     expanded: list[str | Frame] = []
     for part in parts:
         if isinstance(part, str):
             expanded.append(part)
-        else:
-            expanded += [FRAME, "\n"] * next(frames_per_media)
+            continue
+        num_frames, times_s = next(frames_per_media), next(times)
+        if times_s and len(times_s) != num_frames:
+            raise ValueError(f"{len(times_s)} instants are said of {num_frames} frames")
+        for number in range(num_frames):
+            said = [said_time(times_s[number])] if times_s else []
+            expanded += [*said, FRAME, "\n"]
     return expanded
+
+
+def said_time(time_s: float) -> str:
+    """Return the words before a frame: `1.5s: `."""
+    return f"{time_s:.1f}s: "
 
 
 def text_of(parts: Iterable[str | Frame]) -> str:

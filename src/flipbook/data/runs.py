@@ -52,19 +52,24 @@ def write_script(
     tokenizer: Any,
     template: Template,
     frames_per_media: Sequence[int],
+    times_per_media: Sequence[Sequence[float]] | None = None,
     record_id: str,
 ) -> Script:
     """Return the script of a conversation; of one that ends with a question, up to the answer.
 
     Raises:
         LabelError: the template refuses the conversation or changes its words.
-        ValueError: `frames_per_media` does not fit the media.
+        ValueError: `frames_per_media` or `times_per_media` does not fit the media.
     """
     num_media = sum(len(turn.media) for turn in turns)
     if num_media != len(frames_per_media):
         raise ValueError(f"frames_per_media has {len(frames_per_media)} entries, media {num_media}")
-    frames = iter(frames_per_media)
-    contents = [tuple(expand_frames(turn.parts, frames)) for turn in turns]
+    if times_per_media is None:
+        times_per_media = [()] * num_media
+    elif num_media != len(times_per_media):
+        raise ValueError(f"times_per_media has {len(times_per_media)} entries, media {num_media}")
+    frames, times = iter(frames_per_media), iter(times_per_media)
+    contents = [tuple(expand_frames(turn.parts, frames, times)) for turn in turns]
     roles = tuple(turn.role for turn in turns)
     texts = [text_of(content) for content in contents]
     is_open = roles[-1] != "assistant"

@@ -11,6 +11,7 @@ A Sample may hold several conversations about the same clip. They share its begi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from flipbook.data.tokens import IGNORE_INDEX
+from flipbook.video.layouts import Pooling, num_places
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Visual:
             to see them.
         key: under which the features are to be stored; None where they are not.
         num_repeated: how many of the frames repeat another one, because the clip is shorter.
+        pooling: what becomes of the features before they are read, see `flipbook.model.pooling`.
+        continues: it shows the same clip as the visual before it, at another side.
 
     Raises:
         ValueError: neither or both of frames and features are there, or not T of them.
@@ -41,6 +45,8 @@ class Visual:
     features: Tensor | None = None
     key: str | None = None
     num_repeated: int = 0
+    pooling: Pooling = "none"
+    continues: bool = False
 
     def __post_init__(self) -> None:
         seen = [tensor for tensor in (self.frames, self.features) if tensor is not None]
@@ -54,6 +60,18 @@ class Visual:
             raise ValueError(f"frames must be uint8 (T, 3, S, S), got {self.frames.dtype} {shape}")
         if self.features is not None and self.features.ndim != 3:
             raise ValueError(f"features must be (T, P, C), got {tuple(self.features.shape)}")
+
+
+def places_per_media(visuals: Sequence[Visual]) -> tuple[int, ...]:
+    """Return how many places in the prompt each video and image has, of what is seen of them."""
+    places: list[int] = []
+    for visual in visuals:
+        own = num_places(visual.num_frames, visual.pooling)
+        if visual.continues:
+            places[-1] += own
+        else:
+            places.append(own)
+    return tuple(places)
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from flipbook.data.feature_files import StoredFeatures, pack_features, read_feat
 from flipbook.data.room import Room
 from flipbook.data.shown import pictures_of
 from flipbook.data.turns import Media
+from flipbook.video.layouts import LAYOUTS, SLOW_FAST
 from flipbook.video.pixels import scales_fast
 from flipbook.video.settings import ClipSettings
 from flipbook.video.view import OVERRIDES
@@ -93,18 +94,21 @@ class FeatureStore:
         """Everything but the thread that writes."""
         return self.__dict__ | {"_pending": deque(), "_executor": None}
 
-    def key(self, media: Media, settings: ClipSettings, *, draw: str | None = None) -> str:
+    def key(
+        self, media: Media, settings: ClipSettings, *, draw: str | None = None, part: int = 0
+    ) -> str:
         """Return the name of what the tower sees in a video or an image.
 
         Args:
             draw: which random instants of a video; None for those that are always the same.
+            part: which of the parts that a layout shows the tower one by one.
 
         Raises:
             MediaError: the file cannot be read.
         """
         pictures = pictures_of(media)
         content = [self._hashes.hash_of(path) for path in pictures or (media.path,)]
-        material = {
+        material: dict[str, Any] = {
             "content": content if pictures else content[0],
             "kind": media.kind,
             "settings": _settings_that_matter(media, settings),
@@ -112,6 +116,8 @@ class FeatureStore:
             "frames": self._frames_by,
             "encoder": self.encoder,
         }
+        if part:
+            material["part"] = part
         return xxhash.xxh3_128_hexdigest(json.dumps(material, sort_keys=True).encode())
 
     def read(self, key: str) -> StoredFeatures | None:
@@ -211,13 +217,23 @@ def _settings_that_matter(media: Media, settings: ClipSettings) -> dict[str, Any
     del values["system_prompt"]
     if media.kind == "image":
         return {"frame_size": values["frame_size"], "aspect": values["aspect"]}
-    unread = ("num_frames",) if settings.sampler == "fps" else _ONLY_FPS
+    unread = {"num_frames"} if settings.sampler == "fps" else {*_ONLY_FPS}
+    unread |= _OF_PROMPTS_AND_ANSWERS
+    if settings.sampler != "sparse":
+        unread |= {"clip_share", "clip_place"}
+    if settings.min_frame_change == 0:  # as it was before there was this setting
+        unread |= {"min_frame_change"}
+    if not LAYOUTS[settings.layout].moves_pixels:  # the tower sees every frame alone
+        unread |= {"layout"}
+    if settings.layout != SLOW_FAST:
+        unread |= {"slow_frames"}
     values = {name: value for name, value in values.items() if name not in unread}
     shown = {name: value for name, value in media.view.as_dict().items() if name not in OVERRIDES}
     return values | shown
 
 
 _ONLY_FPS = ("frames_per_s", "min_frames", "max_frames")
+_OF_PROMPTS_AND_ANSWERS = {"timestamps", "num_clips"}
 
 
 def _frame_makers() -> dict[str, Any]:

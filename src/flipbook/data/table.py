@@ -86,6 +86,8 @@ class ConversationTable:
         sources: the data sets; `source_of`: int32 (N,), which of them each comes from.
         num_videos, num_images, num_frames: int32 (N,), what each shows; frames in all.
         frame_size: int32 (N,), side of its frames in px; 0 where nothing is shown.
+        stays: int32 (N,), what augmentation must leave, by all that is said of the same media; see
+            `flipbook.data.augment`.
         shown: int64, rising, a hash of each different set of media that is shown.
         check: what was found, see `DataCheck`.
     """
@@ -111,6 +113,9 @@ class ConversationTable:
         self.clips = _clips(heads, has_head=self.head_tokens > 0)
         media = group(hashes)
         self._first_with_media: NDArray[np.uint32] = media.first.astype(np.uint32)[media.numbers]
+        stays = np.zeros(len(media.first), dtype=np.int32)
+        np.bitwise_or.at(stays, media.numbers, column(rows, "stays")[places])
+        self.stays: NDArray[np.int32] = stays[media.numbers]
         longest = int(self.num_tokens.argmax()) if len(places) else None
         self.check = DataCheck(
             num_records=int(column(rows, "record").max()) + 1 if len(rows) else 0,

@@ -1,113 +1,132 @@
 """How does a reader see what a model can do?
 
-    Predictions by row  ->  scores.json, predictions.jsonl, a table with a verdict
-
-To add a row: its name and its meaning in ROWS, and its predictions in `run.py`.
+Predictions by row  ->  Report  ->  predictions.jsonl, scores.json, report.md, report.html, a table
 """
 
 from __future__ import annotations
 
-import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from flipbook.evaluate.metrics import MEAN, Score, accuracy
-from flipbook.evaluate.scoring import Prediction
-from flipbook.evaluate.verdict import verdict
-
-SCORES_FILE = "scores.json"
-PREDICTIONS_FILE = "predictions.jsonl"
-STILL_IMAGES = "still_images_"
-
-ROWS = {
-    "untuned": "before tuning; frames in order",
-    "tuned": "after tuning; frames in order",
-    "shuffled": "after tuning; frames in random order",
-    "reversed": "after tuning; frames backwards",
-    "single_frame": "after tuning; middle frame alone",
-    "blank": "after tuning; black frames, words alone",
-    "still_images_before": "before tuning; still images",
-    "still_images_after": "after tuning; still images",
-}
+from flipbook.evaluate.claims import claims_of, score_rows
+from flipbook.evaluate.cost import Cost
+from flipbook.evaluate.file_names import (
+    COST_FILE,
+    GALLERY_FILE,
+    PREDICTIONS_FILE,
+    SCORES_FILE,
+)
+from flipbook.evaluate.markdown import write_markdown
+from flipbook.evaluate.page.write import write_report_page
+from flipbook.evaluate.predictions_file import write_predictions
+from flipbook.evaluate.rows import ROWS, STILL_IMAGES
+from flipbook.evaluate.written import write_json_whole
+from flipbook.score.prediction import Prediction
+from flipbook.score.questions import AskedQuestion
+from flipbook.score.scores import MEAN, Score
 
 
-def score_rows(predictions: Mapping[str, Sequence[Prediction]]) -> dict[str, Score]:
-    """Return the score of each row, in the order of ROWS.
+@dataclass(frozen=True)
+class Report:
+    """What was measured, and what may be said of it.
+
+    Attributes:
+        predictions: of each row, in the order of `ROWS`.
+        scores: of each row.
+        content: of scores.json: the same numbers with intervals, and all other measures.
+    """
+
+    predictions: Mapping[str, Sequence[Prediction]]
+    scores: Mapping[str, Score]
+    content: Mapping[str, Any]
+
+    @property
+    def verdict(self) -> str:
+        """What the rows say together, in plain words."""
+        return str(self.content["verdict"])
+
+
+def report_of(
+    predictions: Mapping[str, Sequence[Prediction]],
+    *,
+    questions: Sequence[AskedQuestion],
+    provenance: Mapping[str, Any],
+) -> Report:
+    """Return what the predictions of some rows say.
+
+    Args:
+        questions: those of the row `tuned`.
+        provenance: is noted beside.
 
     Raises:
-        ValueError: a row is unknown, or has no predictions.
+        ValueError: a row is unknown, or there is no row `tuned`.
     """
-    unknown = predictions.keys() - ROWS.keys()
-    if unknown:
-        raise ValueError(f"unknown rows {sorted(unknown)}; known are {list(ROWS)}")
-    return {
-        row: accuracy((item.task, item.correct) for item in predictions[row])
-        for row in ROWS
-        if row in predictions
-    }
+    scores = score_rows(predictions)
+    ordered = {row: predictions[row] for row in scores}
+    content = claims_of(ordered, questions=questions)
+    return Report(ordered, scores, {**content, "provenance": dict(provenance)})
 
 
 def write_report(
     folder: str | Path,
+    report: Report,
     *,
-    predictions: Mapping[str, Sequence[Prediction]],
-    provenance: Mapping[str, Any],
-) -> dict[str, Score]:
-    """Write `scores.json` and `predictions.jsonl` into `folder`; return the scores.
+    run_folder: str | Path | None = None,
+    cost: Cost | None = None,
+    gallery: Mapping[str, Any] | None = None,
+) -> None:
+    """Write all files of a report into `folder`, each whole or not at all.
 
-    Each file appears whole or not at all. Predictions come first, so scores never stand without
-    the answers behind them.
+    Predictions come first, so scores never stand without the answers behind them. Files of times
+    and pictures that are not given any more are removed: they belonged to other answers.
     """
-    scores = score_rows(predictions)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [
-        json.dumps({"row": row, **asdict(item)}, ensure_ascii=False)
-        for row in scores
-        for item in predictions[row]
-    ]
-    content = {
-        **{row: score.as_dict() for row, score in scores.items()},
-        "num_questions": {row: dict(score.num_questions) for row, score in scores.items()},
-        "verdict": verdict(scores),
-        "provenance": dict(provenance),
-    }
-    _write_whole(folder / PREDICTIONS_FILE, "\n".join(lines) + "\n")
-    _write_whole(folder / SCORES_FILE, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    return scores
+    write_predictions(folder / PREDICTIONS_FILE, report.predictions)
+    write_json_whole(folder / SCORES_FILE, report.content)
+    beside = {COST_FILE: None if cost is None else cost.as_dict(), GALLERY_FILE: gallery}
+    for name, content in beside.items():
+        if content is None:
+            (folder / name).unlink(missing_ok=True)
+        else:
+            write_json_whole(folder / name, content)
+    write_markdown(folder)
+    write_report_page(folder, run_folder=None if run_folder is None else Path(run_folder))
 
 
-def print_report(scores: Mapping[str, Score], *, console: Console | None = None) -> None:
-    """Print what each row means and its mean, the accuracy of each task, and the verdict."""
+def print_report(report: Report, *, console: Console | None = None) -> None:
+    """Print what each row means and its mean, each task and kind, and the verdict."""
     console = console or Console()
-    clips = {row: score for row, score in scores.items() if not row.startswith(STILL_IMAGES)}
-    stills = {row: score for row, score in scores.items() if row.startswith(STILL_IMAGES)}
+    clips = {row: s for row, s in report.scores.items() if not row.startswith(STILL_IMAGES)}
+    stills = {row: s for row, s in report.scores.items() if row.startswith(STILL_IMAGES)}
     # Headings are lines of their own: a table's title wraps at the width of the table.
-    console.print("\nAccuracy, mean over tasks")
-    console.print(means_table(scores))
-    console.print("\nAccuracy by task")
+    console.print("\nScores, mean over tasks, with 95 % intervals")
+    console.print(means_table(report.scores))
+    console.print("\nScores by task")
     console.print(tasks_table(clips))
     if stills:
-        console.print("\nAccuracy by task, still images")
+        console.print("\nScores by task, still images")
         console.print(tasks_table(stills))
-    console.print(f"\n{verdict(scores)}", highlight=False)
+    console.print("\nMeasures of the tuned model, by kind of question")
+    console.print(kinds_table(report.content))
+    console.print(f"\n{report.verdict}", highlight=False)
 
 
 def means_table(scores: Mapping[str, Score]) -> Table:
-    """Return one line for each row: its mean accuracy, its questions, and what it means."""
+    """Return one line for each row: its mean score, its questions, and what it means."""
     table = Table(box=None)
-    for heading in ("row", "mean", "questions", "which model, and what it sees"):
-        table.add_column(heading, justify="right" if heading in ("mean", "questions") else "left")
+    for heading in ("row", "mean", "interval", "questions", "which model, and what it sees"):
+        is_number = heading in ("mean", "interval", "questions")
+        table.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number)
     for row, score in scores.items():
         num_questions = sum(score.num_questions.values())
-        table.add_row(row, f"{score.mean:.3f}", str(num_questions), ROWS[row])
+        interval = _interval(score.intervals.get(MEAN))
+        table.add_row(row, f"{score.mean:.3f}", interval, str(num_questions), ROWS[row])
     return table
 
 
@@ -124,16 +143,18 @@ def tasks_table(scores: Mapping[str, Score]) -> Table:
     return table
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file under another name, make it last, and give it its name in one step."""
-    handle, staged = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(staged).chmod(0o644)
-        Path(staged).replace(path)
-    except OSError:
-        Path(staged).unlink(missing_ok=True)
-        raise
+def kinds_table(content: Mapping[str, Any]) -> Table:
+    """Return one line for each measure of each kind of question, of the row `tuned`."""
+    table = Table(box=None)
+    for heading in ("kind", "measure", "value", "interval"):
+        is_number = heading in ("value", "interval")
+        table.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number)
+    for kind, measures in content["kinds"]["tuned"].items():
+        for name, told in measures.items():
+            interval = _interval((told["low"], told["high"]) if "low" in told else None)
+            table.add_row(kind, name, f"{told['value']:.3f}", interval)
+    return table
+
+
+def _interval(ends: tuple[float, float] | None) -> str:
+    return "" if ends is None else f"{ends[0]:.3f}-{ends[1]:.3f}"

@@ -3,7 +3,8 @@
     start model, tuned model, records  ->  predictions of every row  ->  report in a folder
 
 The two models are in memory one after the other, and both see the clips as the tuned one was
-trained to see them.
+trained to see them. Where several processes were started together, each answers its share, and the
+first writes.
 """
 
 from __future__ import annotations
@@ -20,37 +21,46 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flipbook.data.records import Record
+from flipbook.data.store import FeatureStore
 from flipbook.errors import DataError
+from flipbook.evaluate.cost import Cost, measure_cost
+from flipbook.evaluate.gallery import choose_gallery, make_gallery
 from flipbook.evaluate.loading import Source, name_of, open_model
-from flipbook.evaluate.metrics import Score
-from flipbook.evaluate.report import write_report
-from flipbook.evaluate.scoring import (
+from flipbook.evaluate.report import Report, report_of, write_report
+from flipbook.evaluate.rows import ROW_OF_CONTROL, STILLS_AFTER, STILLS_BEFORE, TUNED, UNTUNED
+from flipbook.model.checkpoint import Checkpoint
+from flipbook.model.encoder import encoder_fingerprint
+from flipbook.score.answering import OnProgress, answer_questions
+from flipbook.score.controls import FULL
+from flipbook.score.kinds.table import judge
+from flipbook.score.opinions.ask import with_opinions
+from flipbook.score.prediction import Prediction
+from flipbook.score.processes import this_process
+from flipbook.score.questions import (
     AskedQuestion,
-    OnProgress,
-    Prediction,
     choose_questions,
-    predict_controls,
     questions_of,
+    with_short_video_names,
 )
 from flipbook.train.record import environment, file_sha256
 from flipbook.video.settings import ClipSettings
 
-ROW_OF_CONTROL = {
-    "full": "tuned",
-    "shuffled": "shuffled",
-    "reversed": "reversed",
-    "single_frame": "single_frame",
-    "blank": "blank",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """How answers are made.
+    """How answers are made and judged.
 
-    `max_questions` bounds the questions of each row, even over tasks; None takes all.
-    `dtype` is that of the weights of models that are loaded here, and `adapter_base` the model
-    under a tuned adapter, where it is no longer in its place.
+    Attributes:
+        max_questions: bounds the questions of each row, even over tasks; None takes all.
+        dtype: of the weights of models that are loaded here.
+        adapter_base: the model under a tuned adapter, where it is no longer in its place.
+        feature_store: folder where features of the vision tower are looked for and kept; None
+            encodes every clip here.
+        feature_store_max_bytes: most that it may hold; None is nine tenths of what is free.
+        judge_model, similarity_model: that give their opinion of open answers, see
+            `flipbook.score.opinions`; None for none.
+        num_cost_questions: on which times and memory are measured; 0 for none.
+        num_in_gallery: questions shown with their frames; 0 for none.
     """
 
     batch_size: int = 16
@@ -58,6 +68,12 @@ class EvaluationSettings:
     max_questions: int | None = None
     dtype: torch.dtype = torch.float32
     adapter_base: str | Path | None = None
+    feature_store: str | Path | None = None
+    feature_store_max_bytes: int | None = None
+    judge_model: str | None = None
+    similarity_model: str | None = None
+    num_cost_questions: int = 8
+    num_in_gallery: int = 24
     show_progress: bool = True
 
 
@@ -67,17 +83,19 @@ def evaluate_model(
     tuned: Source,
     untuned: Source | None,
     output_folder: str | Path,
+    run_folder: str | Path | None = None,
     still_image_records: Sequence[Record] = (),
     clip_settings: ClipSettings | None = None,
     settings: EvaluationSettings | None = None,
     data_files: Iterable[str | Path] = (),
     provenance: Mapping[str, Any] | None = None,
-) -> dict[str, Score]:
-    """Return the score of each row, after writing the report into `output_folder`.
+) -> Report:
+    """Return the scores and claims, after writing the report into `output_folder`.
 
     A model given by its name is loaded for its turn and let go after it; one that is in memory is
     used where it is. `untuned` None leaves its rows out. `clip_settings` None takes those of the
-    tuned model. `data_files` and `provenance` are noted in the report.
+    tuned model. `data_files` and `provenance` are noted in the report. `run_folder` tells of the
+    training, where it is another folder than that of the report.
 
     Raises:
         DataError: the records hold no question.
@@ -85,29 +103,45 @@ def evaluate_model(
         CheckpointError: a model cannot be loaded.
     """
     settings = settings or EvaluationSettings()
-    clips = choose_questions(questions_of(records), settings.max_questions)
-    stills = choose_questions(questions_of(still_image_records), settings.max_questions)
+    clips, stills = (
+        with_short_video_names(choose_questions(questions_of(those), settings.max_questions))
+        for those in (records, still_image_records)
+    )
     if not clips:
         raise DataError("the records hold no question to evaluate on: add assistant turns to them.")
-    jobs = [_Job("tuned", clips, ROW_OF_CONTROL)]
-    jobs += [_Job("tuned, still images", stills, {"full": "still_images_after"})] if stills else []
+    jobs = [_Job(TUNED, clips, ROW_OF_CONTROL)]
+    jobs += [_Job("tuned, still images", stills, {FULL: STILLS_AFTER})] if stills else []
     base = settings.adapter_base
-    first = _answer(tuned, jobs, base=base, clip_settings=clip_settings, settings=settings)
+    first = _answer(
+        tuned, jobs, base=base, clip_settings=clip_settings, settings=settings, costs=True
+    )
     predictions = first.predictions
     if untuned is not None:
-        jobs = [_Job("untuned", clips, {"full": "untuned"})]
+        jobs = [_Job(UNTUNED, clips, {FULL: UNTUNED})]
         if stills:
-            jobs.append(_Job("untuned, still images", stills, {"full": "still_images_before"}))
+            jobs.append(_Job("untuned, still images", stills, {FULL: STILLS_BEFORE}))
         second = _answer(untuned, jobs, clip_settings=first.clip_settings, settings=settings)
         predictions |= second.predictions
+    predictions, opinions = _with_opinions(predictions, settings)
     facts = {
         "models": {"tuned": name_of(tuned), "untuned": name_of(untuned)},
         "data_files": {str(path): file_sha256(path) for path in data_files},
         **first.facts,
+        **({"opinions": opinions} if opinions else {}),
         "environment": environment(),
         **(provenance or {}),
     }
-    return write_report(output_folder, predictions=predictions, provenance=facts)
+    report = report_of(predictions, questions=clips, provenance=facts)
+    if this_process() == 0:
+        shown = choose_gallery(predictions[TUNED], limit=settings.num_in_gallery)
+        write_report(
+            output_folder,
+            report,
+            run_folder=run_folder,
+            cost=first.cost,
+            gallery=make_gallery(clips, first.clip_settings, shown) if shown else None,
+        )
+    return report
 
 
 def split_still_images(
@@ -138,6 +172,7 @@ class _Answers:
     predictions: dict[str, list[Prediction]]
     clip_settings: ClipSettings
     facts: dict[str, Any]
+    cost: Cost | None
 
 
 def _answer(
@@ -147,6 +182,7 @@ def _answer(
     base: str | Path | None = None,
     clip_settings: ClipSettings | None,
     settings: EvaluationSettings,
+    costs: bool = False,
 ) -> _Answers:
     """Load one model, let it answer, and let it go: nothing that is returned holds on to it."""
     gc.collect()
@@ -154,20 +190,40 @@ def _answer(
         torch.accelerator.empty_cache()
     checkpoint = open_model(source, dtype=settings.dtype, base=base)
     clip_settings = clip_settings or checkpoint.clip_settings
+    store = _open_store(checkpoint, settings)
     predictions: dict[str, list[Prediction]] = {}
     for job in jobs:
         with _progress(job.title, len(job.questions), shown=settings.show_progress) as on_progress:
-            by_control = predict_controls(
+            by_control = answer_questions(
                 checkpoint,
                 job.questions,
                 settings=clip_settings,
                 controls=tuple(job.row_of_control),
+                store=store,
                 batch_size=settings.batch_size,
                 max_new_tokens=settings.max_new_tokens,
                 on_progress=on_progress,
             )
-        predictions |= {job.row_of_control[control]: by_control[control] for control in by_control}
-    facts = {
+        for control, answers in by_control.items():
+            pairs = zip(job.questions, answers, strict=True)
+            judged = [judge(asked, answer) for asked, answer in pairs if answer is not None]
+            if judged:
+                predictions[job.row_of_control[control]] = judged
+    cost = None
+    if costs and settings.num_cost_questions and this_process() == 0:
+        cost = measure_cost(
+            checkpoint,
+            jobs[0].questions,
+            settings=clip_settings,
+            num_questions=settings.num_cost_questions,
+        )
+    return _Answers(predictions, clip_settings, _facts(checkpoint, clip_settings, settings), cost)
+
+
+def _facts(
+    checkpoint: Checkpoint, clip_settings: ClipSettings, settings: EvaluationSettings
+) -> dict[str, Any]:
+    return {
         "clip_settings": asdict(clip_settings),
         "generation": {
             "decoding": "greedy",
@@ -176,9 +232,40 @@ def _answer(
             "dtype": str(checkpoint.model.dtype).removeprefix("torch."),
             "device": checkpoint.model.device.type,
         },
-        "seeds": {"shuffled": "sha256 of the record id"},
+        "seeds": {
+            "shuffled": "sha256 of the record id",
+            "other_clip": "sha256 of the record id and the question's number",
+            "intervals": 0,
+        },
     }
-    return _Answers(predictions, clip_settings, facts)
+
+
+def _open_store(checkpoint: Checkpoint, settings: EvaluationSettings) -> FeatureStore | None:
+    if settings.feature_store is None:
+        return None
+    return FeatureStore(
+        settings.feature_store,
+        encoder=encoder_fingerprint(
+            checkpoint.model, image_mean=checkpoint.image_mean, image_std=checkpoint.image_std
+        ),
+        max_bytes=settings.feature_store_max_bytes,
+    )
+
+
+def _with_opinions(
+    predictions: dict[str, list[Prediction]], settings: EvaluationSettings
+) -> tuple[dict[str, list[Prediction]], dict[str, Any]]:
+    """Return the predictions of all rows with the measures of models that read them."""
+    names = {
+        "judge_model": settings.judge_model,
+        "similarity_model": settings.similarity_model,
+    }
+    if not any(names.values()):
+        return predictions, {}
+    flat = [item for judged in predictions.values() for item in judged]
+    judged, facts = with_opinions(flat, **names)
+    left = iter(judged)
+    return {row: [next(left) for _ in items] for row, items in predictions.items()}, facts
 
 
 @contextmanager

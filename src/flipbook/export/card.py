@@ -16,12 +16,12 @@ from typing import Any
 
 import yaml
 
-from flipbook.evaluate.metrics import MEAN
-from flipbook.evaluate.report import ROWS
+from flipbook.evaluate.rows import ROWS
 from flipbook.export.usage import ADAPTER, uses_of
 from flipbook.model.licence import OUR_TAG, RESEARCH_ONLY_NOTICE
 from flipbook.model.processing import DEFAULT_FRAME_SIZE
 from flipbook.model.provenance import Provenance
+from flipbook.score.scores import MEAN
 from flipbook.video.settings import ClipSettings
 
 LIBRARIES = {

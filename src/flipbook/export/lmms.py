@@ -26,7 +26,7 @@ from flipbook.model.generation import Prompt, generate_answers
 from flipbook.model.loss import supervised_positions
 from flipbook.model.processor.handed_media import clip_frames, picture_frames
 from flipbook.video.decode import is_video_file
-from flipbook.video.settings import ClipSettings
+from flipbook.video.settings import ClipSettings, refuse_only_here
 
 MODEL_CLASS = "flipbook.export.lmms_model.FlipbookModel"
 NUM_PROMPTS_HELD = 64  # with their frames, before they are answered
@@ -104,6 +104,7 @@ def open_for_task(pretrained: str, *, dtype: str, overrides: Mapping[str, Any]) 
         )
     checkpoint = open_model(pretrained, dtype=DTYPES[dtype])
     checkpoint.settings = replace(checkpoint.clip_settings, **overrides)
+    refuse_only_here(checkpoint.settings, reader="lmms-eval")
     return checkpoint
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from flipbook.errors import ArgumentError
-from flipbook.evaluate.metrics import MEAN
-from flipbook.evaluate.report import ROWS, SCORES_FILE
+from flipbook.evaluate.file_names import SCORES_FILE
+from flipbook.evaluate.rows import ROWS
 from flipbook.model.folders import (
     ADAPTER_IN_RUN,
     CONFIG_FILE,
@@ -21,6 +21,7 @@ from flipbook.model.folders import (
     find_folder,
     is_adapter,
 )
+from flipbook.score.scores import MEAN
 
 EVALUATION_IN_RUN = "evaluation"  # where `flipbook evaluate` reports on a run
 ADAPTER_HOME = "hf"

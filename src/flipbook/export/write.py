@@ -31,6 +31,7 @@ from flipbook.model.folders import ADAPTER_FILE, is_adapter, plain_name, read_js
 from flipbook.model.licence import APPLE_LICENCE, stated_licence
 from flipbook.model.provenance import Provenance
 from flipbook.model.saving import open_to_readers
+from flipbook.video.settings import ClipSettings, refuse_only_here
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def export_model(
 
     Raises:
         ArgumentError: the layout or an option is unknown or does not apply, a package is missing,
-            or `out` is taken or cannot be written.
+            `out` is taken or cannot be written, or clips are read as flipbook alone does.
         CheckpointError: the model cannot be loaded, or has no form in this layout.
     """
     options = options or ExportOptions()
@@ -75,6 +76,9 @@ def export_model(
     if fault:
         raise ArgumentError(f"--out {target}: {fault}")
     source = choose_source(model, layout=layout, merge_lora=merge_lora, base=base)
+    settings = ClipSettings.load(source.folder)
+    if settings is not None:
+        refuse_only_here(settings, reader=f"what reads the layout {layout}")
     # `flipbook evaluate` reports inside of a model that lies in no run
     scores = read_scores(source.run_folder or source.folder)
     name = card_name or target.name

@@ -235,8 +235,8 @@ def _part_facts(part: str, tensors: list[Tensor]) -> PartFacts:
 def _prompt(tokenizer: Any, settings: ClipSettings | None, family: Family) -> tuple[str, str]:
     """Name of the chat template, and a question about one clip as the template writes it."""
     template = choose_template(tokenizer, None)
-    num_frames = settings.num_frames if settings else 1
-    turns: list[tuple[Role, str]] = [("user", "<image>\n" * num_frames + SAMPLE_QUESTION)]
+    num_places = len(settings.tokens_of_clip(settings.num_frames)) if settings else 1
+    turns: list[tuple[Role, str]] = [("user", "<image>\n" * num_places + SAMPLE_QUESTION)]
     if settings and settings.system_prompt is not None:
         turns.insert(0, ("system", settings.system_prompt))
     name = family.template_name if template.text == family.chat_template else OWN_TEMPLATE

@@ -16,6 +16,7 @@ import transformers
 
 from flipbook.train.checks import check_together, refuse_unsupported
 from flipbook.train.data_arguments import DataArguments
+from flipbook.train.stopping import is_higher_better
 
 __all__ = ["Arguments", "DataArguments", "ModelArguments", "TrainingArguments"]
 
@@ -111,6 +112,22 @@ class TrainingArguments(transformers.TrainingArguments):
         default=64,
         metadata={"help": "Validation questions answered in words at each evaluation; 0 for none."},
     )
+    follow_num_answers: int = field(
+        default=8,
+        metadata={
+            "help": "How many of these answers are written to followed.jsonl at each evaluation, "
+            "always to the same questions; 0 for none."
+        },
+    )
+    early_stopping_patience: int | None = field(
+        default=None,
+        metadata={
+            "help": "Stop after so many evaluations without gain in --metric_for_best_model."
+        },
+    )
+    early_stopping_threshold: float = field(
+        default=0.0, metadata={"help": "What counts as a gain is more than this."}
+    )
     max_new_tokens: int = field(
         default=64, metadata={"help": "Longest generated answer in tokens."}
     )
@@ -138,6 +155,8 @@ class TrainingArguments(transformers.TrainingArguments):
 
     def __post_init__(self) -> None:
         refuse_unsupported(self)
+        if self.metric_for_best_model is not None and self.greater_is_better is None:
+            self.greater_is_better = is_higher_better(self.metric_for_best_model)
         if self.dataloader_num_workers == 0:
             self.dataloader_persistent_workers = False
         if self.dataloader_pin_memory and self.accelerator_config is None:

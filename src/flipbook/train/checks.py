@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from flipbook.data.sources import MIXTURE_ENDINGS
 from flipbook.errors import ArgumentError
 from flipbook.model.attention import choose_attention
+from flipbook.video.layouts import LAYOUTS, SLOW_FAST
+from flipbook.video.sampling import DEFAULT_CLIP_SHARE
+from flipbook.video.settings import DEFAULT_NUM_CLIPS
 
 if TYPE_CHECKING:
     from flipbook.train.arguments import DataArguments, ModelArguments, TrainingArguments
@@ -37,7 +41,10 @@ def check_together(
         ArgumentError: one is out of its range, or two exclude each other.
     """
     _check_numbers(data)
+    _check_stretches(data)
+    _check_layout(model, data, training, explicit)
     _check_accelerator(training)
+    _check_best(training, explicit)
     choose_attention(model.attn_implementation, device_type=training.device.type)
     if data.max_batch_tokens and training.auto_find_batch_size:
         raise ArgumentError(
@@ -46,6 +53,7 @@ def check_together(
         )
     if data.frame_features == "store":
         _check_store(model, training)
+        _check_augmented(data)
     elif data.feature_store is not None and "frame_features" not in explicit:
         raise ArgumentError(
             f"--feature_store {data.feature_store} is used with --frame_features store only. Add "
@@ -61,6 +69,32 @@ def check_together(
         raise ArgumentError(
             "--frozen_dtype bfloat16 and --quantize put bfloat16 weights beside float32 ones, "
             "which meet only under --bf16 true. Add it, or leave them out."
+        )
+
+
+def _check_layout(
+    model: ModelArguments,
+    data: DataArguments,
+    training: TrainingArguments,
+    explicit: frozenset[str],
+) -> None:
+    """Check that the layout of frames can be made of what the vision tower gives."""
+    name = data.frame_layout
+    if "slow_frames" in explicit and name != SLOW_FAST:
+        raise ArgumentError(
+            f"--slow_frames {data.slow_frames} is used with --frame_layout {SLOW_FAST} only. Add "
+            "that, or leave it out."
+        )
+    if name not in LAYOUTS or LAYOUTS[name].sees_frames_alone:
+        return  # an unknown name is told where clip settings are made
+    reason = "--fsdp divides it" if training.fsdp else None
+    if "vision_tower" in model.train_parts:
+        reason = "--train_parts names vision_tower, which learns inside the model"
+    if reason is not None:
+        known = ", ".join(word for word, one in LAYOUTS.items() if one.sees_frames_alone)
+        raise ArgumentError(
+            f"--frame_layout {name} is made of what a whole, frozen vision tower gives, and "
+            f"{reason}. Leave one of them out, or take one of {known}."
         )
 
 
@@ -81,10 +115,11 @@ def refuse_unsupported(args: TrainingArguments) -> None:
     for name, reason in reasons.items():
         if getattr(args, name):
             raise ArgumentError(f"--{name} is not supported: {reason}. Leave it off.")
-    if args.eval_num_answers < 0 or args.report_num_questions < 0 or args.max_new_tokens < 1:
+    numbers = (args.eval_num_answers, args.follow_num_answers, args.report_num_questions)
+    if min(numbers) < 0 or args.max_new_tokens < 1:
         raise ArgumentError(
-            "--eval_num_answers and --report_num_questions must be 0 or more, and "
-            "--max_new_tokens 1 or more."
+            "--eval_num_answers, --follow_num_answers and --report_num_questions must be 0 or "
+            "more, and --max_new_tokens 1 or more."
         )
 
 
@@ -103,6 +138,22 @@ def _check_numbers(data: DataArguments) -> None:
         raise ArgumentError(f"--max_batch_tokens must be 1 or more, got {data.max_batch_tokens}")
 
 
+def _check_stretches(data: DataArguments) -> None:
+    """Check that what is said of stretches is used; a mixture may name `sparse` for its own."""
+    is_sparse = data.frame_sampler == "sparse"
+    is_mixture = any(path.endswith(MIXTURE_ENDINGS) for path in data.data_path)
+    dead = {
+        "num_clips": not is_sparse and data.num_clips != DEFAULT_NUM_CLIPS,
+        "clip_share": not (is_sparse or is_mixture) and data.clip_share != DEFAULT_CLIP_SHARE,
+    }
+    for name, is_dead in dead.items():
+        if is_dead:
+            raise ArgumentError(
+                f"--{name} {getattr(data, name)} is used with --frame_sampler sparse only. Add "
+                "that, or leave it out."
+            )
+
+
 def _check_accelerator(training: TrainingArguments) -> None:
     for name in ("split_batches", "dispatch_batches"):
         if getattr(training.accelerator_config, name, False):
@@ -110,6 +161,47 @@ def _check_accelerator(training: TrainingArguments) -> None:
                 f"--accelerator_config with {name} is not supported: each process gets batches "
                 "that were packed for it. Leave it out."
             )
+
+
+def _check_best(training: TrainingArguments, explicit: frozenset[str]) -> None:
+    """Check how the best checkpoint is chosen, and when a run stops early."""
+    patience, threshold = training.early_stopping_patience, training.early_stopping_threshold
+    if patience is not None and patience < 1:
+        raise ArgumentError(f"--early_stopping_patience must be 1 or more, got {patience}")
+    if threshold < 0:
+        raise ArgumentError(f"--early_stopping_threshold must be 0 or more, got {threshold}")
+    if patience is None and threshold > 0:
+        raise ArgumentError(
+            f"--early_stopping_threshold {threshold} says what a gain is, for "
+            "--early_stopping_patience. Give that too, or leave it out."
+        )
+    asked = ["metric_for_best_model"] if "metric_for_best_model" in explicit else []
+    asked += [] if patience is None else ["early_stopping_patience"]
+    for name in asked:
+        _check_evaluations(name, training)
+
+
+def _check_evaluations(name: str, training: TrainingArguments) -> None:
+    """Check that a run is evaluated, and keeps what was best, where it was told how to choose."""
+    if training.eval_strategy == "no":
+        raise ArgumentError(
+            f"--{name} needs evaluations. Give --validation_data_path, and leave --eval_strategy "
+            "out or set it to epoch or steps."
+        )
+    keeps_best = training.load_best_model_at_end or training.save_strategy == "best"
+    if not keeps_best and training.lr_scheduler_type not in ("reduce_lr_on_plateau", "greedy"):
+        raise ArgumentError(
+            f"--{name} needs the best checkpoint to be kept. Set --save_strategy to the word of "
+            "--eval_strategy, and leave --load_best_model_at_end out."
+        )
+
+
+def _check_augmented(data: DataArguments) -> None:
+    if data.augment:
+        raise ArgumentError(
+            "--augment changes each clip anew in every epoch, and --frame_features store keeps "
+            "what was seen once. Leave one of them out."
+        )
 
 
 def _check_store(model: ModelArguments, training: TrainingArguments) -> None:

@@ -8,6 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from flipbook.video.layouts import DEFAULT_SLOW_FRAMES, FRAMES
+from flipbook.video.sampling import DEFAULT_CLIP_SHARE
+from flipbook.video.settings import DEFAULT_NUM_CLIPS
+
 
 @dataclass
 class DataArguments:
@@ -78,7 +82,8 @@ class DataArguments:
         default="uniform",
         metadata={
             "help": "uniform: evenly over the clip. segments: one in each equal segment, jittered "
-            "in training. fps: --frames_per_s frames a second."
+            "in training. fps: --frames_per_s frames a second. sparse: evenly over one stretch, "
+            "drawn in training; answers are averaged over --num_clips stretches."
         },
     )
     frames_per_s: float = field(default=1.0, metadata={"help": "For the sampler fps."})
@@ -89,6 +94,49 @@ class DataArguments:
         metadata={
             "help": "Share of the spacing by which an instant may move to a frame that is cheaper "
             "to decode, for example 0.25; 0 is exact."
+        },
+    )
+    clip_share: float = field(
+        default=DEFAULT_CLIP_SHARE,
+        metadata={"help": "Share of the clip in one stretch of the sampler sparse."},
+    )
+    num_clips: int = field(
+        default=DEFAULT_NUM_CLIPS,
+        metadata={
+            "help": "Stretches, at equal distances, over which answers are averaged in evaluation, "
+            "for the sampler sparse."
+        },
+    )
+    min_frame_change: float = field(
+        default=0.0,
+        metadata={
+            "help": "Grey levels (0 to 255) by which a frame must differ from the one before, for "
+            "example 4; of four times as many frames those that change most are taken. 0 takes "
+            "frames as they come."
+        },
+    )
+    frame_layout: str = field(
+        default=FRAMES,
+        metadata={
+            "help": "How the frames of a clip lie before the language model. frames: one after the "
+            "other. grid: all in one picture. pooled: a quarter of each frame's tokens. "
+            "spatio_temporal: a token for each frame, then one for each place. slow_fast: all at "
+            "half the side, then --slow_frames whole."
+        },
+    )
+    slow_frames: int = field(
+        default=DEFAULT_SLOW_FRAMES,
+        metadata={"help": "Frames that are seen whole, for --frame_layout slow_fast."},
+    )
+    timestamps: bool = field(
+        default=False,
+        metadata={"help": "Say before each frame of a clip when it is, as in `1.5s: <image>`."},
+    )
+    augment: bool = field(
+        default=False,
+        metadata={
+            "help": "In training, crop clips a little in time, mirror them where no words speak of "
+            "sides, and change their light; what is drawn depends on seed, epoch and record."
         },
     )
     frame_size: int | None = field(
@@ -148,8 +196,8 @@ class DataArguments:
     feature_views: int = field(
         default=4,
         metadata={
-            "help": "Of a clip whose frames are jittered (--frame_sampler segments), how many "
-            "drawings are stored and used in turn."
+            "help": "Of a clip whose frames are drawn (--frame_sampler segments or sparse), how "
+            "many drawings are stored and used in turn."
         },
     )
     data_seed: int = field(default=42, init=False)  # follows TrainingArguments

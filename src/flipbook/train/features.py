@@ -39,7 +39,7 @@ def open_store(
             image_std=checkpoint.image_std,
             device_type=args.device.type,
         ),
-        max_bytes=int(arguments.data.feature_store_max_gb * 1e9) or None,
+        max_bytes=store_max_bytes(arguments),
     )
 
 
@@ -60,7 +60,17 @@ def store_folder(arguments: Arguments) -> Path:
     named = arguments.data.feature_store
     if named is not None:
         return Path(named).expanduser()
-    return Path(str(arguments.training.output_dir)).absolute().parent / FOLDER_BESIDE_RUNS
+    return folder_beside(Path(str(arguments.training.output_dir)))
+
+
+def store_max_bytes(arguments: Arguments) -> int | None:
+    """Return the most that the store may hold; None is what the disk can spare."""
+    return int(arguments.data.feature_store_max_gb * 1e9) or None
+
+
+def folder_beside(run_folder: Path) -> Path:
+    """Return the folder beside a run that it shares with its sisters."""
+    return run_folder.absolute().parent / FOLDER_BESIDE_RUNS
 
 
 def autocast_dtype(args: TrainingArguments) -> torch.dtype | None:

@@ -27,6 +27,7 @@ from flipbook.data.packing import PackedBatches, filler_of
 from flipbook.errors import BudgetError
 from flipbook.train.batches import BatchRules
 from flipbook.video.frames import PX_PER_TOKEN
+from flipbook.video.layouts import FRAMES
 
 IntArray = NDArray[np.int64]
 # Above it batches of sizes that are only weighed are packed from a part of the clips: packing a
@@ -50,18 +51,29 @@ class SampleLengths:
         table: of `LazySupervisedDataset`, or what has its arrays.
         measured: what was seen of a clip when the table was made.
         by_duration: whether the number of frames follows from a clip's length.
+        is_laid_out: whether a layout makes other places of frames, so that a conversation is as
+            long as it was measured and nothing is known of other frames.
     """
 
-    def __init__(self, table: Any, *, measured: Frames, by_duration: bool = False) -> None:
+    def __init__(
+        self,
+        table: Any,
+        *,
+        measured: Frames,
+        by_duration: bool = False,
+        is_laid_out: bool = False,
+    ) -> None:
         self.table = table
         self.measured = measured
+        self.is_laid_out = is_laid_out
         self._num_tokens = table.num_tokens.astype(np.int64)
         self._head_tokens = table.head_tokens.astype(np.int64)
         self._num_frames = table.num_frames.astype(np.int64)
         asked = self._asked(measured.num_frames)
-        self._is_own = np.full(len(asked), by_duration) | (self._num_frames != asked)
+        is_fixed = np.full(len(asked), is_laid_out)
+        self._is_own = is_fixed | by_duration | (self._num_frames != asked)
         self._sides_px = table.frame_size.astype(np.int64)
-        self._is_own_side = self._sides_px != measured.side_px
+        self._is_own_side = is_fixed | (self._sides_px != measured.side_px)
 
     @classmethod
     def of(cls, dataset: LazySupervisedDataset) -> SampleLengths:
@@ -71,6 +83,7 @@ class SampleLengths:
             dataset.table,
             measured=Frames(settings.num_frames, settings.frame_size),
             by_duration=settings.sampler == "fps",
+            is_laid_out=settings.layout != FRAMES,
         )
 
     def _asked(self, num_frames: int) -> IntArray:
@@ -96,6 +109,8 @@ class SampleLengths:
     def budget(self, place: int) -> str:
         """Return the sum of a conversation's tokens in words."""
         num_tokens, num_frames = int(self._num_tokens[place]), int(self._num_frames[place])
+        if self.is_laid_out:
+            return f"{num_frames} pictures, text and answers = {num_tokens} tokens"
         each = int(self._sides_px[place] // PX_PER_TOKEN) ** 2
         text = num_tokens - num_frames * each
         return f"{num_frames} frames x {each} + {text} of text and answers = {num_tokens} tokens"

@@ -147,11 +147,18 @@ def _layouts(
 
 
 def _grid(wanted: Wanted, weigher: Weigher) -> Grid:
-    """Return what is asked for and what the run does, from small to large."""
+    """Return what is asked for and what the run does, from small to large.
+
+    Of a run with a layout of its own, no other frames and sides than its own are known.
+    """
     measured = weigher.lengths.measured
+    frames: tuple[int, ...] = (measured.num_frames,)
+    sides: tuple[int, ...] = (measured.side_px,)
+    if not weigher.lengths.is_laid_out:
+        frames, sides = (*wanted.num_frames, *frames), (*wanted.sides_px, *sides)
     return Grid(
-        num_frames=tuple(sorted({*wanted.num_frames, measured.num_frames})),
-        sides_px=tuple(sorted({*wanted.sides_px, measured.side_px})),
+        num_frames=tuple(sorted(set(frames))),
+        sides_px=tuple(sorted(set(sides))),
         batch_sizes=tuple(sorted(weigher.layouts, key=lambda size: size or 0)),
     )
 

@@ -19,6 +19,7 @@ from flipbook.train.choices import BEST_RULE, Choice, is_possible
 from flipbook.train.lengths import TooLong
 from flipbook.train.memory import USABLE_SHARE
 from flipbook.train.plan_facts import Features, Passes, Plan, Spread
+from flipbook.video.layouts import FRAMES
 
 BAR_WIDTH = 40
 VERDICTS = {"kept": "", "recomputed": " twice", "no": " no"}
@@ -64,10 +65,12 @@ def _clip_line(dataset: LazySupervisedDataset) -> str:
     frames = f"{settings.num_frames} frame{'s' if settings.num_frames > 1 else ''}"
     if settings.sampler == "fps":
         frames = f"{settings.min_frames} to {settings.max_frames} frames"
-    return (
-        f"A clip: {frames} ({settings.sampler}) of {settings.frame_size} px, "
-        f"{settings.tokens_per_frame} tokens each."
-    )
+    start = f"A clip: {frames} ({settings.sampler}) of {settings.frame_size} px"
+    if settings.layout == FRAMES:
+        return f"{start}, {settings.tokens_per_frame} tokens each."
+    tokens = sum(settings.tokens_of_clip(settings.num_frames))
+    many = "" if settings.sampler == "fps" else f", {tokens} tokens in all"
+    return f"{start}, as {settings.layout}{many}; other frames and sides are not weighed."
 
 
 def _sample_lines(samples: Spread) -> list[str]:

@@ -9,6 +9,8 @@ import dataclasses
 import hashlib
 import json
 import platform
+import shutil
+import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ PACKAGES = (
     "safetensors",
 )
 SECRETS = {"hub_token"}
+GIT_S = 10  # on a disk that does not answer, a report is worth more than its commit
 
 
 def write_arguments(run_folder: Path, arguments: Arguments) -> Path:
@@ -75,7 +78,34 @@ def environment() -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "gpus": gpus,
         "versions": versions,
+        "source": source_commit(),
     }
+
+
+def source_commit() -> str:
+    """Return the commit from which flipbook runs, and whether its files differ from it.
+
+    "unknown" where it is installed as a package, or there is no git.
+    """
+    package = Path(__file__).parents[1]
+    commit = _git(package, "rev-parse", "HEAD")
+    if commit is None or _git(package, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return "unknown"  # or it lies in a repository of something else
+    changed = _git(package, "status", "--porcelain", "--untracked-files=no", ".")
+    return f"{commit} with changes" if changed else commit
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    program = shutil.which("git")
+    if program is None:
+        return None
+    try:
+        done = subprocess.run(
+            [program, "-C", str(folder), *words], capture_output=True, text=True, timeout=GIT_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def file_sha256(path: str | Path) -> str:

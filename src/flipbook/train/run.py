@@ -1,7 +1,7 @@
 """What does one training run do, from its arguments to its folder?
 
-Arguments -> RUN/config.yaml, environment.json, log.jsonl, tensorboard/, checkpoint-N/,
-             model/ (plain transformers loads it), adapter/ (with LoRA)
+Arguments -> RUN/config.yaml, environment.json, data.json, log.jsonl, followed.jsonl, tensorboard/,
+             checkpoint-N/, model/ (plain transformers loads it), adapter/ (with LoRA)
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from flipbook.model.checkpoint import Checkpoint, load_as_stored
 from flipbook.model.fastvlm import tower_is_at_rest
 from flipbook.train.arguments import Arguments, DataArguments, TrainingArguments
 from flipbook.train.batches import BatchRules
+from flipbook.train.data_summary import write_data_summary
 from flipbook.train.features import autocast_dtype, use_store
 from flipbook.train.finish import save_run
 from flipbook.train.intake import take_in
@@ -47,6 +48,7 @@ from flipbook.train.start import (
     recompute_tower,
 )
 from flipbook.train.trainer import FlipbookTrainer
+from flipbook.train.watch import examination_of, tell_stop, watch
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     rules = BatchRules.of(data_args)
     batches = rules.pack_training(data["train_dataset"], args, batch_size=args.train_batch_size)
     _check(data, rules, batches, model=model, args=args)
+    examination = examination_of(arguments, data["eval_dataset"])
     checkpoint.provenance = None  # that of the start model is no longer true of this one
     plan: Plan | None = None
     if is_main:
@@ -104,12 +107,11 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
         )
         console.print(f"Tuning {arguments.model.model_name_or_path} ({checkpoint.layout})")
         plan = print_plan(console, model=model, data=data, batches=batches, arguments=arguments)
-        make_folder(run_folder)
-        write_arguments(run_folder, dataclasses.replace(arguments, data=data_args))
-        write_environment(run_folder)
+        _write_facts(run_folder, dataclasses.replace(arguments, data=data_args), data, checkpoint)
     trainer = _make_trainer(arguments, model, checkpoint, data, run_folder, shown)
     trainer.adapter_base = base
     trainer.store = use_store(arguments, data, model=model, checkpoint=checkpoint)
+    stopping = watch(trainer, examination, run_folder=run_folder)
     if is_main:
         _tell_shared(data, console=shown)
         _prove(data, data_args, console=shown)
@@ -120,9 +122,21 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     _learn(trainer, goes_on_from)
     if checkpoint.provenance is not None:
         checkpoint.provenance = after_training(checkpoint.provenance, trainer.state, args)
+    checkpoint.provenance = tell_stop(stopping, trainer, checkpoint.provenance, console=shown)
     model_folder = save_run(trainer, arguments, checkpoint, run_folder=run_folder, base=base)
     _release(trainer)
     return RunResult(run_folder, model_folder, is_main, intake.claimed)
+
+
+def _write_facts(
+    run_folder: Path, arguments: Arguments, data: DataModule, checkpoint: Checkpoint
+) -> None:
+    """Make the folder of a run, and write down what is known before its first step."""
+    make_folder(run_folder)
+    write_arguments(run_folder, arguments)
+    write_environment(run_folder)
+    files = [] if checkpoint.provenance is None else checkpoint.provenance.data
+    write_data_summary(run_folder, data, files=files)
 
 
 def _learn(trainer: FlipbookTrainer, goes_on_from: str | None) -> None:

@@ -35,10 +35,13 @@ from flipbook.model.fastvlm import (
     tower_is_at_rest,
 )
 from flipbook.model.loss import supervised_loss
+from flipbook.model.pooling import pool_visuals
 from flipbook.model.tuning import keep_at_rest, modules_at_rest, parameter_groups
-from flipbook.train.answers import count_right, spread
+from flipbook.score.prediction import Prediction
+from flipbook.train.answers import Examination, metrics_of
 from flipbook.train.arguments import TrainingArguments
 from flipbook.train.batches import BatchRules, make_loader, sound, with_one_label
+from flipbook.train.followed import FollowedAnswers
 from flipbook.train.progress import ProgressCallback
 
 VISION_PREFIXES = ("vision_tower", "multi_modal_projector")
@@ -89,6 +92,8 @@ class FlipbookTrainer(Trainer):
         self.rules = rules or BatchRules()
         self.store = store
         self.adapter_base: AdapterBase | None = None
+        self.examination: Examination | None = None
+        self.followed: FollowedAnswers | None = None
         self.remove_callback(PrinterCallback)  # the progress callback shows the log
         if self.pop_callback(TensorBoardCallback) is not None and self.is_world_process_zero():
             writer = SummaryWriter(str(Path(str(args.output_dir)) / "tensorboard"))
@@ -158,7 +163,7 @@ class FlipbookTrainer(Trainer):
         )
         if self.store is not None:
             self.store.write_visuals(inputs["visuals"], parts)
-        return join_features(parts)
+        return join_features(pool_visuals(inputs["visuals"], parts))
 
     def prediction_step(
         self,
@@ -224,7 +229,7 @@ class FlipbookTrainer(Trainer):
         return self.optimizer
 
     def evaluation_loop(self, dataloader: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the validation loss, and the share of questions answered right in words."""
+        """Return the validation loss, and how good the answers in words are."""
         device = self.args.device
         dtype = torch.float32 if device.type == "mps" else torch.float64  # which that cannot hold
         self._validation = torch.zeros(2, dtype=dtype, device=device)
@@ -232,28 +237,29 @@ class FlipbookTrainer(Trainer):
         prefix = kwargs.get("metric_key_prefix", "eval")
         # Over all tokens alike, however they were divided into batches.
         summed, num_targets = self.accelerator.reduce(self._validation, reduction="sum")
-        (output.metrics or {})[f"{prefix}_loss"] = float(summed / num_targets)
-        (output.metrics or {}).update(self._answer_accuracy(dataloader.dataset, prefix))
+        found = {"loss": float(summed / num_targets)}
+        if self.examination is not None:
+            predictions = self.examine(self.examination)
+            found |= metrics_of(predictions)
+            if self.followed is not None:
+                self.followed.note(predictions, self.state)
+        (output.metrics or {}).update({f"{prefix}_{name}": v for name, v in found.items()})
         return output
 
-    def _answer_accuracy(self, dataset: LazySupervisedDataset, prefix: str) -> dict[str, float]:
-        num_answers = min(self.arguments.eval_num_answers, len(dataset))
-        if num_answers == 0:
-            return {}
-        indices = spread(len(dataset), num_answers)
-        own = indices[self.args.process_index :: self.args.world_size]
+    def examine(self, examination: Examination) -> list[Prediction]:
+        """Return the model's answers as it is now, judged; the same in every process.
+
+        Raises:
+            MediaError, RecordError: a question cannot be asked.
+        """
+        is_spread = self.is_fsdp_enabled or self.is_deepspeed_enabled  # all must call it alike
         with self.accelerator.autocast():
-            num_right = count_right(
-                self.accelerator.unwrap_model(self.model),
+            return examination.sit(
                 self.checkpoint,
-                dataset,
-                own,
-                batch_size=self.args.per_device_eval_batch_size,
-                max_new_tokens=self.arguments.max_new_tokens,
+                model=self.accelerator.unwrap_model(self.model),
+                store=self.store,
+                divided=not is_spread,
             )
-        counted = torch.tensor([num_right, len(own)], device=self.args.device)
-        total = self.accelerator.reduce(counted, reduction="sum")
-        return {f"{prefix}_accuracy": float(total[0] / total[1])}
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Return the loader of the training batches of this process."""

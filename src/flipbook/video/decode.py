@@ -1,19 +1,16 @@
 """Which frames does a video file give?
 
-    path -> VideoInfo                       probe
-    path -> Clip: frames, instants          read_clip
-    path -> PIL images                      load_video_frames
-
-Three ways lead to the wanted frames, from the cheapest to the most certain: trust the table of the
-file and check it, read all packets first, decode everything and count. The next is taken only when
-the one before could not prove its frames.
+path -> VideoInfo                       probe
+path -> Clip: frames, instants          read_clip
+path -> PIL images                      load_video_frames
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import av
@@ -25,30 +22,25 @@ from PIL import Image
 
 from flipbook.errors import MediaError
 from flipbook.video.clip import Clip
+from flipbook.video.distinct import GLIMPSE_PX, Glimpses, distinct_frames, glimpse_aspect
 from flipbook.video.frames import check_square
 from flipbook.video.opening import OpenVideo, open_video
 from flipbook.video.paths import has_extension
 from flipbook.video.pixels import Turn, picture_of, turn_of
-from flipbook.video.sampling import (
-    IndexArray,
-    check_frame_snap,
-    check_sampling,
-    snap_to_cheap,
-)
-from flipbook.video.seeking import count_decodable, frames_by_counting, frames_by_time
+from flipbook.video.reaching import reach_frames, timeline_of
+from flipbook.video.sampling import DEFAULT_CLIP_SHARE, MIDDLE, IndexArray, check_sampling
+from flipbook.video.seeking import frames_by_time
+from flipbook.video.snapping import check_frame_snap, snap_to_cheap
 from flipbook.video.stretch import (
+    ALL_TIME,
     OutsideClipError,
     inside,
     shown_frames,
+    shown_instants_s,
     shown_length,
     stretch_of,
 )
-from flipbook.video.timeline import (
-    Timeline,
-    timeline_from_index,
-    timeline_from_packets,
-    too_few_frames,
-)
+from flipbook.video.timeline import Timeline, timeline_from_index
 from flipbook.video.view import WHOLE, View
 
 VIDEO_EXTENSIONS = frozenset({
@@ -91,7 +83,7 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
     Raises MediaError as `read_clip` does.
     """
     with open_video(path) as video:
-        timeline = timeline_from_index(video) or _timeline(video)
+        timeline = timeline_from_index(video) or timeline_of(video)
         context = video.stream.codec_context
         width, height, turn = context.width, context.height, _first_turn(video, timeline)
         spacing_s = timeline.spacing_ticks * timeline.tick_s
@@ -109,13 +101,28 @@ def probe(path: str | os.PathLike[str]) -> VideoInfo:
         )
 
 
+def shown_instants_of(
+    path: str | os.PathLike[str], view: View, **sampling: Any
+) -> tuple[float, ...]:
+    """Return the instants that a sampler asks for, see `shown_instants_s`; nothing is decoded.
+
+    Raises MediaError as `read_clip` does.
+    """
+    with open_video(path) as video:
+        ruler = (timeline_from_index(video) or timeline_of(video)).ruler()
+        try:
+            return shown_instants_s(ruler, view, **sampling)
+        except OutsideClipError as error:
+            raise MediaError(video.path, str(error)) from error
+
+
 def shown_length_of(path: str | os.PathLike[str], view: View) -> tuple[float, int]:
     """Return how many seconds and how many frames of a video a view shows; nothing is decoded.
 
     Raises MediaError as `read_clip` does.
     """
     with open_video(path) as video:
-        timeline = timeline_from_index(video) or _timeline(video)
+        timeline = timeline_from_index(video) or timeline_of(video)
         try:
             return shown_length(timeline.ruler(), view)
         except OutsideClipError as error:
@@ -133,19 +140,27 @@ def read_clip(
     frames_per_s: float = 1.0,
     min_frames: int = 4,
     max_frames: int = 64,
+    clip_share: float = DEFAULT_CLIP_SHARE,
+    clip_place: float = MIDDLE,
+    min_frame_change: float = 0.0,
+    time_crop: tuple[float, float] = ALL_TIME,
     view: View = WHOLE,
     rng: np.random.Generator | None = None,
 ) -> Clip:
     """Return frames of the video at `path`; only the packets they need are decoded.
 
-    num_frames: T for the samplers `uniform` and `segments`; a shorter clip repeats frames.
-    sampler: a key of `SAMPLERS`; `frames_per_s`, `min_frames` and `max_frames` serve `fps`.
+    num_frames: T, except for the sampler `fps`; a shorter clip repeats frames.
+    sampler: a key of `SAMPLERS`; `frames_per_s`, `min_frames` and `max_frames` serve `fps`,
+        `clip_share` and `clip_place` serve `sparse`.
     frame_size: side of the square frames in px, a multiple of 64; None keeps the full size.
     aspect: a key of `ASPECTS`, how a frame becomes a square.
     frame_snap: how far a frame may move to one that is cheaper to decode, as a share of the
         spacing, at least 0 (exact) and below 0.5.
+    min_frame_change: grey levels by which a frame must differ to be no repeat of the one before,
+        see `distinct_frames`; 0 takes the sampler's frames as they come.
+    time_crop: from where to where frames are taken, as shares of what the view shows.
     view: of which only the stretch or the instants count here; the whole clip if not given.
-    rng: where `segments` draws its instants, for training; None takes the middles.
+    rng: where samplers draw, for training; None takes the middles.
 
     Raises MediaError when the file may not be opened, is no video, is cut short or damaged, has too
     large pictures, or ends before the view begins; ValueError for an argument that cannot be meant.
@@ -157,6 +172,8 @@ def read_clip(
         "frames_per_s": frames_per_s,
         "min_frames": min_frames,
         "max_frames": max_frames,
+        "clip_share": clip_share,
+        "clip_place": clip_place,
     }
     check_sampling(**sampling)
     if frame_size is not None:
@@ -164,16 +181,22 @@ def read_clip(
     reformatter = VideoReformatter()
     name = os.fspath(path)
 
+    how = sampling | {"rng": rng, "time_crop": time_crop}
+    glimpse = None
+    if min_frame_change > 0:
+        glimpse = partial(_glimpses, name, aspect=aspect)
+        how["min_frame_change"] = min_frame_change
+
     def choose(timeline: Timeline) -> IndexArray:
         try:
-            return _chosen(timeline, view, frame_snap=frame_snap, rng=rng, **sampling)
+            return _chosen(timeline, view, frame_snap=frame_snap, glimpse=glimpse, **how)
         except OutsideClipError as error:
             raise MediaError(name, str(error)) from error
 
     def finish(frame: VideoFrame) -> torch.Tensor:
         return picture_of(frame, reformatter=reformatter, frame_size=frame_size, aspect=aspect)
 
-    timeline, indices, pictures = _decode(name, choose=choose, finish=finish)
+    timeline, indices, pictures = reach_frames(name, choose=choose, finish=finish)
     _check_one_shape(name, pictures)
     return Clip(
         path=name,
@@ -184,14 +207,34 @@ def read_clip(
     )
 
 
-def _chosen(timeline: Timeline, view: View, *, frame_snap: float, **how: Any) -> IndexArray:
+def _chosen(
+    timeline: Timeline, view: View, *, frame_snap: float, glimpse: Glimpses | None, **how: Any
+) -> IndexArray:
     """Return the indices of the frames that are taken; those of named instants never move."""
     ruler = timeline.ruler()
+    if glimpse is not None:
+        return distinct_frames(ruler, view, glimpse=glimpse, **how)
     indices = shown_frames(ruler, view, **how)
     if view.times_s or frame_snap == 0:
         return indices
     is_cheap = inside(stretch_of(ruler, view), timeline.is_key)
     return snap_to_cheap(ruler, indices, is_cheap=is_cheap, frame_snap=frame_snap)
+
+
+def _glimpses(name: str, wanted: Sequence[int], *, aspect: str) -> dict[int, torch.Tensor]:
+    """Return small pictures of the wanted frames, which rise; the file is opened once more."""
+    reformatter = VideoReformatter()
+
+    def finish(frame: VideoFrame) -> torch.Tensor:
+        return picture_of(
+            frame,
+            reformatter=reformatter,
+            frame_size=GLIMPSE_PX,
+            aspect=glimpse_aspect(aspect),
+        )
+
+    indices = np.asarray(wanted, dtype=np.int64)
+    return reach_frames(name, choose=lambda _: indices, finish=finish)[2]
 
 
 def load_video_frames(video_path: str | os.PathLike[str], num_frames: int = 8) -> list[Image.Image]:
@@ -201,81 +244,6 @@ def load_video_frames(video_path: str | os.PathLike[str], num_frames: int = 8) -
     """
     clip = read_clip(video_path, num_frames=num_frames)
     return [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in clip.frames]
-
-
-def _decode(
-    name: str,
-    *,
-    choose: Callable[[Timeline], IndexArray],
-    finish: Callable[[VideoFrame], torch.Tensor],
-) -> tuple[Timeline, list[int], dict[int, torch.Tensor]]:
-    """Return the timeline, the chosen frame indices, and each distinct one's finished frame."""
-    with open_video(name) as video:
-        quick = timeline_from_index(video)
-        if quick is not None:
-            indices = choose(quick).tolist()
-            pictures = _seek(video, quick, wanted=sorted(set(indices)), finish=finish)
-            if pictures is not None:
-                return quick, indices, pictures
-        timeline = _timeline(video)
-        indices = choose(timeline).tolist()
-        wanted = sorted(set(indices))
-        pictures = _seek(video, timeline, wanted=wanted, finish=finish)
-    if pictures is None:
-        pictures = _count(name, timeline, wanted=wanted, finish=finish)
-    return timeline, indices, pictures
-
-
-def _seek(
-    video: OpenVideo,
-    timeline: Timeline,
-    *,
-    wanted: list[int],
-    finish: Callable[[VideoFrame], torch.Tensor],
-) -> dict[int, torch.Tensor] | None:
-    """Return the wanted frames by seeking, or None when that could not prove all of them."""
-    if not timeline.is_exact:
-        return None
-    try:
-        pictures = frames_by_time(video, timeline, wanted=wanted, finish=finish)
-    except av.FFmpegError:
-        return None
-    return pictures if len(pictures) == len(wanted) else None
-
-
-def _count(
-    name: str,
-    timeline: Timeline,
-    *,
-    wanted: list[int],
-    finish: Callable[[VideoFrame], torch.Tensor],
-) -> dict[int, torch.Tensor]:
-    reason = "the frames do not come at the times that the file declares"
-    with open_video(name) as video:
-        try:
-            pictures = frames_by_counting(video, timeline, wanted=wanted, finish=finish)
-        except av.FFmpegError as error:
-            pictures, reason = {}, str(error)
-    if len(pictures) == len(wanted):
-        return pictures
-    with open_video(name) as video:
-        decodable = count_decodable(video)
-    if decodable < timeline.num_frames:
-        raise MediaError(name, too_few_frames(declared=timeline.num_frames, decodable=decodable))
-    raise MediaError(
-        name,
-        f"cannot be decoded exactly ({reason}); "
-        f"encode it again with `ffmpeg -i FILE -c:v libx264 whole.mp4`",
-    )
-
-
-def _timeline(video: OpenVideo) -> Timeline:
-    try:
-        return timeline_from_packets(video)
-    except av.FFmpegError as error:
-        raise MediaError(
-            video.path, f"cannot be read to its end ({error}); copy or download it again"
-        ) from error
 
 
 def _first_turn(video: OpenVideo, timeline: Timeline) -> Turn:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from flipbook.errors import MediaError
 from flipbook.video.clip import Clip
+from flipbook.video.distinct import GLIMPSE_PX, distinct_frames, glimpse_aspect
 from flipbook.video.frames import is_image_file, read_image
 from flipbook.video.sampling import Ruler
 from flipbook.video.stretch import OutsideClipError, shown_frames
@@ -65,7 +68,7 @@ def read_frame_files(
     view: View,
     frame_size: int,
     aspect: str,
-    rng: np.random.Generator | None = None,
+    min_frame_change: float = 0.0,
     **sampling: Any,
 ) -> Clip:
     """Return some of the pictures of a clip, squared as video frames are: a Clip (T, 3, S, S).
@@ -74,7 +77,8 @@ def read_frame_files(
         name: of the clip, for messages.
         paths: all of its pictures, in order.
         view: which of them are shown; `frames_fps` tells their instants.
-        rng, sampling: as in `sample_frames`.
+        min_frame_change: as in `distinct_frames`; 0 takes the sampler's pictures as they come.
+        sampling: as in `shown_frames`.
 
     Raises:
         MediaError: instants are asked for that the pictures do not have, or of which nobody knows
@@ -89,7 +93,12 @@ def read_frame_files(
         )
     ruler = frame_files_ruler(len(paths), view.frames_fps)
     try:
-        indices = shown_frames(ruler, view, rng=rng, **sampling).tolist()
+        if min_frame_change > 0:
+            glimpse = partial(_glimpses, paths, aspect=glimpse_aspect(aspect))
+            how = sampling | {"min_frame_change": min_frame_change}
+            indices = distinct_frames(ruler, view, glimpse=glimpse, **how).tolist()
+        else:
+            indices = shown_frames(ruler, view, **sampling).tolist()
     except OutsideClipError as error:
         raise MediaError(name, str(error)) from error
     pictures = {
@@ -103,6 +112,11 @@ def read_frame_files(
         frame_indices=tuple(indices),
         num_repeated=len(indices) - len(pictures),
     )
+
+
+def _glimpses(paths: Sequence[str], wanted: Sequence[int], *, aspect: str) -> dict[int, Tensor]:
+    """Return small pictures of the wanted ones."""
+    return {i: read_image(paths[i], frame_size=GLIMPSE_PX, aspect=aspect) for i in wanted}
 
 
 def _as_counted(name: str) -> list[tuple[int, str]]:

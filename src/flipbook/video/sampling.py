@@ -15,7 +15,7 @@ one that reads `rng` stands in `DRAWING_SAMPLERS` too.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ from flipbook.errors import did_you_mean
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
+
+DEFAULT_CLIP_SHARE = 0.25  # of the clip, in one stretch of the sampler `sparse`
+MIDDLE = 0.5
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class Sampler(Protocol):
         frames_per_s: float,
         min_frames: int,
         max_frames: int,
+        clip_share: float,
+        clip_place: float,
         rng: np.random.Generator | None,
     ) -> FloatArray: ...
 
@@ -78,6 +83,8 @@ def uniform(
     frames_per_s: float = 1.0,
     min_frames: int = 1,
     max_frames: int = 1,
+    clip_share: float = 1.0,
+    clip_place: float = 0.5,
     rng: np.random.Generator | None = None,
 ) -> FloatArray:
     """Return `num_frames` evenly spaced instants, first and last frame included.
@@ -94,6 +101,8 @@ def segments(
     frames_per_s: float = 1.0,
     min_frames: int = 1,
     max_frames: int = 1,
+    clip_share: float = 1.0,
+    clip_place: float = 0.5,
     rng: np.random.Generator | None = None,
 ) -> FloatArray:
     """Return one instant in each of `num_frames` equal segments: its middle, or drawn from `rng`.
@@ -111,6 +120,8 @@ def fps(
     frames_per_s: float,
     min_frames: int,
     max_frames: int,
+    clip_share: float = 1.0,
+    clip_place: float = 0.5,
     rng: np.random.Generator | None = None,
 ) -> FloatArray:
     """Return evenly spaced instants, `frames_per_s` of them for each second of the clip.
@@ -126,6 +137,30 @@ def fps(
         max_frames=max_frames,
     )
     return uniform(ruler, num_frames=count)
+
+
+def sparse(
+    ruler: Ruler,
+    *,
+    num_frames: int,
+    frames_per_s: float = 1.0,
+    min_frames: int = 1,
+    max_frames: int = 1,
+    clip_share: float,
+    clip_place: float,
+    rng: np.random.Generator | None = None,
+) -> FloatArray:
+    """Return `num_frames` evenly spaced instants of one stretch, its first and last included.
+
+    The stretch is `clip_share` of the clip long. It begins where `rng` draws, or else `clip_place`
+    of the way from the first possible beginning to the last: 0.5 is the middle of the clip.
+
+    Source: Lei et al., Less is More: ClipBERT (2021), section 3.
+    """
+    last = float(ruler.starts[-1])
+    room = last * (1 - clip_share)
+    place = clip_place if rng is None else rng.random()
+    return np.linspace(place * room, last - (1 - place) * room, num_frames)
 
 
 def num_frames_at_rate(
@@ -145,11 +180,23 @@ SAMPLERS: dict[str, Sampler] = {
     "uniform": uniform,
     "segments": segments,
     "fps": fps,
+    "sparse": sparse,
 }
-DRAWING_SAMPLERS = frozenset({"segments"})  # those that read `rng`
+DRAWING_SAMPLERS = frozenset({"segments", "sparse"})  # those that read `rng`
 
 
 def sample_frames(
+    ruler: Ruler, *, rng: np.random.Generator | None = None, **sampling: Any
+) -> IndexArray:
+    """Return the indices of the frames on display at the sampler's instants, int64 (T,).
+
+    Indices never fall. They repeat only where the clip has too few frames, or keeps one frame on
+    display over several instants. Arguments and errors are those of `sample_instants`.
+    """
+    return frames_on_display(ruler, sample_instants(ruler, rng=rng, **sampling))
+
+
+def sample_instants(
     ruler: Ruler,
     *,
     num_frames: int,
@@ -157,29 +204,27 @@ def sample_frames(
     frames_per_s: float = 1.0,
     min_frames: int = 4,
     max_frames: int = 64,
+    clip_share: float = DEFAULT_CLIP_SHARE,
+    clip_place: float = MIDDLE,
     rng: np.random.Generator | None = None,
-) -> IndexArray:
-    """Return the indices of the frames on display at the sampler's instants, int64 (T,).
+) -> FloatArray:
+    """Return the instants that a sampler places on `ruler`, in its unit, float64 (T,).
 
-    Indices never fall. They repeat only where the clip has too few frames, or keeps one frame on
-    display over several instants. Raises ValueError as `check_sampling` does.
+    Args:
+        rng: where `DRAWING_SAMPLERS` draw theirs; None gives the same ones every time.
+
+    Raises ValueError as `check_sampling` does.
     """
-    check_sampling(
-        num_frames=num_frames,
-        sampler=sampler,
-        frames_per_s=frames_per_s,
-        min_frames=min_frames,
-        max_frames=max_frames,
-    )
-    instants = SAMPLERS[sampler](
-        ruler,
-        num_frames=num_frames,
-        frames_per_s=frames_per_s,
-        min_frames=min_frames,
-        max_frames=max_frames,
-        rng=rng,
-    )
-    return frames_on_display(ruler, instants)
+    how: dict[str, Any] = {
+        "num_frames": num_frames,
+        "frames_per_s": frames_per_s,
+        "min_frames": min_frames,
+        "max_frames": max_frames,
+        "clip_share": clip_share,
+        "clip_place": clip_place,
+    }
+    check_sampling(sampler=sampler, **how)
+    return SAMPLERS[sampler](ruler, rng=rng, **how)
 
 
 def frames_on_display(ruler: Ruler, instants: FloatArray) -> IndexArray:
@@ -188,49 +233,17 @@ def frames_on_display(ruler: Ruler, instants: FloatArray) -> IndexArray:
     return np.clip(indices, 0, ruler.starts.size - 1).astype(np.int64)
 
 
-def snap_to_cheap(
-    ruler: Ruler, indices: IndexArray, *, is_cheap: npt.NDArray[np.bool_], frame_snap: float
-) -> IndexArray:
-    """Return `indices` with frames moved to a cheap one near by, int64 (T,).
-
-    is_cheap: bool (total,), the frames that can be decoded alone.
-    frame_snap: how far a frame may move, as a share of the mean spacing of the wanted frames; 0
-        moves nothing. Distinct frames stay distinct, and the order stays.
-
-        wanted       2           7           12       spacing 5, frame_snap 0.25: at most 1.25
-        key frames  0     4       8         12
-        result       2           8           12
-    """
-    check_frame_snap(frame_snap)
-    cheap = np.flatnonzero(is_cheap)
-    if frame_snap == 0 or len(indices) < 2 or not cheap.size:
-        return indices
-    span = ruler.starts[indices[-1]] - ruler.starts[indices[0]]
-    reach = frame_snap * span / (len(indices) - 1)
-    snapped = indices.copy()
-    for place in range(len(indices)):
-        low = snapped[place - 1] if place else -1
-        high = indices[place + 1] if place + 1 < len(indices) else ruler.starts.size
-        near = cheap[(cheap > low) & (cheap < high)]
-        distance = np.abs(ruler.starts[near] - ruler.starts[indices[place]])
-        if near.size and distance.min() <= reach:
-            snapped[place] = near[distance.argmin()]
-    return snapped
-
-
-def check_frame_snap(frame_snap: float) -> None:
-    """Raise ValueError unless 0 <= frame_snap < 0.5."""
-    if not 0 <= frame_snap < 0.5:
-        raise ValueError(
-            f"frame_snap is {frame_snap}; it is a share of the spacing between frames, "
-            f"at least 0 (exact) and below 0.5"
-        )
-
-
 def check_sampling(
-    *, num_frames: int, sampler: str, frames_per_s: float, min_frames: int, max_frames: int
+    *,
+    num_frames: int,
+    sampler: str,
+    frames_per_s: float,
+    min_frames: int,
+    max_frames: int,
+    clip_share: float,
+    clip_place: float,
 ) -> None:
-    """Raise ValueError for an unknown sampler, or for counts that cannot be meant."""
+    """Raise ValueError for an unknown sampler, or for numbers that cannot be meant."""
     if sampler not in SAMPLERS:
         raise ValueError(
             f"unknown sampler {sampler!r}; known are {', '.join(SAMPLERS)}."
@@ -244,4 +257,9 @@ def check_sampling(
         raise ValueError(
             f"min_frames is {min_frames} and max_frames is {max_frames}; "
             f"1 <= min_frames <= max_frames must hold"
+        )
+    if not (0 < clip_share <= 1 and 0 <= clip_place <= 1):
+        raise ValueError(
+            f"clip_share is {clip_share} and clip_place is {clip_place}; "
+            f"0 < clip_share <= 1 and 0 <= clip_place <= 1 must hold"
         )

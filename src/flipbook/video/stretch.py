@@ -17,7 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flipbook.video.sampling import IndexArray, Ruler, frames_on_display, sample_frames
+from flipbook.video.sampling import (
+    IndexArray,
+    Ruler,
+    frames_on_display,
+    sample_frames,
+    sample_instants,
+)
 from flipbook.video.view import View
 
 # Annotations are rounded, often to whole seconds, so a stretch may end this long after its clip.
@@ -25,6 +31,7 @@ PAST_END_S = 1.0
 # Containers of whole milliseconds (Matroska) and annotations in decimals round instants: one that
 # is nearer than this to the appearance of a frame means that frame.
 ROUNDING_S = 0.002
+ALL_TIME = (0.0, 1.0)  # shares of a clip
 
 
 class OutsideClipError(ValueError):
@@ -32,23 +39,47 @@ class OutsideClipError(ValueError):
 
 
 def shown_frames(
-    ruler: Ruler, view: View, *, rng: np.random.Generator | None = None, **sampling: Any
+    ruler: Ruler,
+    view: View,
+    *,
+    time_crop: tuple[float, float] = ALL_TIME,
+    rng: np.random.Generator | None = None,
+    **sampling: Any,
 ) -> IndexArray:
     """Return the indices of the frames that a view shows, int64 (T,), never falling.
 
     Args:
-        rng, sampling: as in `sample_frames`.
+        time_crop: from where to where frames are taken, as shares of what the view shows; named
+            instants stay as they are.
+        rng, sampling: as in `sample_instants`.
 
     Raises:
         OutsideClipError: the clip has ended before that.
     """
     if view.times_s:
         return _at_instants(ruler, view.times_s)
-    window = stretch_of(ruler, view)
-    if window is None:
-        return sample_frames(ruler, rng=rng, **sampling)
-    first, last = window
-    return first + sample_frames(_part(ruler, first, last, view), rng=rng, **sampling)
+    first, part = _shown_part(ruler, view)
+    if time_crop != ALL_TIME:
+        num_before, part = _between(part, *time_crop)
+        first += num_before
+    return first + sample_frames(part, rng=rng, **sampling)
+
+
+def shown_instants_s(ruler: Ruler, view: View, **sampling: Any) -> tuple[float, ...]:
+    """Return the instants that are asked for, in seconds of the clip, one for each frame.
+
+    The frame on display at an instant may have come on display a little before. Samplers draw
+    nothing here: where `segments` jitters, its middles are told.
+
+    Raises:
+        OutsideClipError: as `shown_frames`.
+    """
+    if view.times_s:
+        _at_instants(ruler, view.times_s)
+        return view.times_s
+    first, part = _shown_part(ruler, view)
+    instants = ruler.starts[first] + sample_instants(part, **sampling)
+    return tuple((instants * ruler.unit_s).tolist())
 
 
 def stretch_of(ruler: Ruler, view: View) -> tuple[int, int] | None:
@@ -74,10 +105,7 @@ def stretch_of(ruler: Ruler, view: View) -> tuple[int, int] | None:
 
 def shown_length(ruler: Ruler, view: View) -> tuple[float, int]:
     """Return how many seconds and how many frames a view's stretch has."""
-    window = stretch_of(ruler, view)
-    if window is None:
-        return ruler.duration_s, int(ruler.starts.size)
-    part = _part(ruler, *window, view)
+    _, part = _shown_part(ruler, view)
     return part.duration_s, int(part.starts.size)
 
 
@@ -91,9 +119,25 @@ def inside(view_frames: tuple[int, int] | None, flags: npt.NDArray[np.bool_]) ->
     return kept
 
 
-def _part(ruler: Ruler, first: int, last: int, view: View) -> Ruler:
-    starts = ruler.starts[first : last + 1]
+def _shown_part(ruler: Ruler, view: View) -> tuple[int, Ruler]:
+    """Return the first frame of a view's stretch, and the stretch from there on."""
+    window = stretch_of(ruler, view)
+    if window is None:
+        return 0, ruler
     end = ruler.end if view.end_s is None else min(ruler.end, view.end_s / ruler.unit_s)
+    return window[0], _part(ruler, *window, end=end)
+
+
+def _between(ruler: Ruler, start_share: float, end_share: float) -> tuple[int, Ruler]:
+    """Return the first frame on display between two shares of a clip, and the clip from there."""
+    start, end = start_share * ruler.end, end_share * ruler.end
+    first = max(int(np.searchsorted(ruler.starts, start, side="right")) - 1, 0)
+    last = max(int(np.searchsorted(ruler.starts, end, side="left")) - 1, first)
+    return first, _part(ruler, first, last, end=min(ruler.end, end))
+
+
+def _part(ruler: Ruler, first: int, last: int, *, end: float) -> Ruler:
+    starts = ruler.starts[first : last + 1]
     return Ruler(
         starts - starts[0], end=max(float(end), float(starts[-1])) - starts[0], unit_s=ruler.unit_s
     )

@@ -465,6 +465,24 @@ def test_other_mistakes_are_refused(seeing_checkpoint: Checkpoint, clip_path: st
 
 def test_settings_are_those_of_the_dataclass() -> None:
     """A setting that is added to ClipSettings can be changed in a call."""
-    own = {field.name for field in dataclasses.fields(ClipSettings)} - {"system_prompt"}
+    only_here = {"timestamps", "clip_share", "clip_place", "num_clips", "min_frame_change"}
+    only_here |= {"layout", "slow_frames", "system_prompt"}
+    own = {field.name for field in dataclasses.fields(ClipSettings)} - only_here
     processor = processor_of(make_checkpoint())
     assert own <= set(processor.video_processor.valid_kwargs.__annotations__)
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"timestamps": True}, "--timestamps"),
+        ({"sampler": "sparse"}, "--frame_sampler sparse"),
+        ({"min_frame_change": 4.0}, "--min_frame_change 4"),
+    ],
+)
+def test_what_flipbook_alone_follows_is_refused(settings: dict[str, Any], named: str) -> None:
+    message = f"trained with {named}, which a processor of transformers does not follow"
+    with pytest.raises(ArgumentError, match=message):
+        processor_of(make_checkpoint(**settings))
+    with pytest.raises(ArgumentError, match=message):
+        processor_of(make_checkpoint()).video_processor.frames_of("a.mp4", **settings)

@@ -181,6 +181,7 @@ def _facts(settings: ClipSettings, *, model: str, limit: int) -> dict[str, str]:
         "frames of a clip": f"{count}{drawn}",
         "frame": f"{settings.frame_size} \u00d7 {settings.frame_size} px, {settings.aspect}, "
         f"{settings.tokens_per_frame} tokens",
+        "layout": settings.layout,
         "limit": f"{limit:,} tokens",
     }
 

@@ -17,13 +17,14 @@ from typing import NamedTuple
 
 import torch
 
+from flipbook.data.budget import tokens_of_places
 from flipbook.data.doctor.findings import Finding, finding_of
 from flipbook.data.doctor.ledger import Ledger, RowReader
 from flipbook.data.doctor.pool import process_context
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.media import media_of
 from flipbook.data.records import Record
-from flipbook.data.shown import expected_frames, tokens_per_frame
+from flipbook.data.shown import expected_frames, num_places_of, tokens_per_frame
 from flipbook.data.turns import Media
 from flipbook.errors import RecordError
 from flipbook.video.settings import ClipSettings
@@ -85,8 +86,8 @@ def _findings(one: Countable, encoder: ConversationEncoder) -> list[Finding]:
     for turns in one.record.conversations:
         media = media_of(turns)
         frames_per_media = tuple(one.frames_of[item] for item in media)
-        tokens = zip(frames_per_media, tokens_per_frame(media, encoder.settings), strict=True)
-        num_visual = sum(frames * each for frames, each in tokens)
+        tokens = map(tokens_of_places, frames_per_media, tokens_per_frame(media, encoder.settings))
+        num_visual = sum(map(sum, tokens))
         if num_visual > MOST_VISUAL_TOKENS:
             return [Finding("budget", _beyond_all(num_visual))]
         try:
@@ -129,7 +130,7 @@ def _countable(
 def _num_frames(item: Media, frames_of: dict[Media, int], settings: ClipSettings) -> int | None:
     """Return how many frames a video or image gives; None where only reading it would tell."""
     if item in frames_of:
-        return frames_of[item]
+        return num_places_of(item, frames_of[item], settings)
     goes_by_length = item.view.over(settings).sampler == "fps" and not item.view.times_s
     if item.kind == "video" and goes_by_length:
         return None

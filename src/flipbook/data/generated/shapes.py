@@ -85,6 +85,15 @@ def random_shape(random: np.random.Generator, *, margin: float = 0) -> Shape:
     return Shape(kind, colour, float(x), float(y), radius)
 
 
+def two_colours(random: np.random.Generator) -> tuple[Shape, Shape]:
+    """Return a shape as `random_shape` does, and the same in another colour."""
+    shape = random_shape(random)
+    other = random_shape(random)
+    while other.colour == shape.colour:
+        other = random_shape(random)
+    return shape, shape.in_colour(other.colour)
+
+
 def random_background(random: np.random.Generator) -> tuple[float, float]:
     """Return two dark grey levels, for the top and the bottom of a frame."""
     top, bottom = random.uniform(10, 70, size=2).round(1)

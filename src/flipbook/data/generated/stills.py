@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from flipbook.data.generated.scenes import Question
+from flipbook.data.generated.movies import Question
 from flipbook.data.generated.shapes import (
     FRAME_SIZE,
     Picture,

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flipbook.data.generated.scenes import FRAMES_PER_S, TASKS, Question, draw_movie, make_movie
+from flipbook.data.generated.movies import FRAMES_PER_S, Question, draw_movie
+from flipbook.data.generated.scenes import TASKS, make_movie
 from flipbook.data.generated.shapes import draw_picture
 from flipbook.data.generated.stills import STILL_TASKS, make_still
 
@@ -86,10 +88,12 @@ def write_generated_data(
     return GeneratedData(folder, *(folder / f"{name}.json" for name in (*SPLITS, "images")))
 
 
-def write_clip(path: str | Path, frames: NDArray[np.uint8]) -> None:
+def write_clip(
+    path: str | Path, frames: NDArray[np.uint8], *, frames_per_s: Fraction | int = FRAMES_PER_S
+) -> None:
     """Write uint8 RGB frames (T, H, W, 3) as an H.264 mp4, the same bytes every time."""
     with av.open(str(path), mode="w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=FRAMES_PER_S, options=ENCODER_OPTIONS)
+        stream = container.add_stream("libx264", rate=frames_per_s, options=ENCODER_OPTIONS)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
         for pixels in frames:

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flipbook.data.placeholders import IMAGE_TOKEN
+from flipbook.data.budget import TokensPerFrame
+from flipbook.data.placeholders import IMAGE_TOKEN, said_time
 from flipbook.data.template import Template, choose_template, render
 from flipbook.data.turns import Role, Turn
 
@@ -57,19 +58,22 @@ def expected_text(
     *,
     tokenizer: Any,
     frames_per_media: Sequence[int],
-    tokens_per_frame: Sequence[int],
+    tokens_per_frame: Sequence[TokensPerFrame],
     system_prompt: str | None,
+    times_per_media: Sequence[Sequence[float]] | None = None,
 ) -> ExpectedText:
     """Return what the model should read of a conversation that ends with an answer.
 
     Args:
         turns: of a conversation that the chat template does not refuse.
         frames_per_media: of every picture and clip, in order.
-        tokens_per_frame: of each of them.
+        tokens_per_frame: of each of them, a number, or one for each of its places.
         system_prompt: of the model, for conversations without a system turn of their own.
+        times_per_media: seconds said before each frame; None says none.
     """
     template = choose_template(tokenizer, None)
-    said = list(_say(turns, frames_per_media=frames_per_media, tokens_per_frame=tokens_per_frame))
+    times = times_per_media or [()] * len(frames_per_media)
+    said = list(_say(turns, zip(frames_per_media, tokens_per_frame, times, strict=True)))
     num_added = 0
     if system_prompt is not None and turns[0].role != "system":
         said.insert(0, ("system", system_prompt))
@@ -86,18 +90,23 @@ def expected_text(
 
 
 def _say(
-    turns: Sequence[Turn], *, frames_per_media: Sequence[int], tokens_per_frame: Sequence[int]
+    turns: Sequence[Turn], media: Iterator[tuple[int, TokensPerFrame, Sequence[float]]]
 ) -> Iterator[Said]:
-    """Yield roles and words, with `<image>` and a line break for each frame."""
-    frames = zip(frames_per_media, tokens_per_frame, strict=True)
+    """Yield roles and words, with instants, `<image>` and a line break for each frame.
+
+    `media` tells of each how many frames it has, of how many tokens, and at which seconds.
+    """
     for turn in turns:
         text = ""
         for part in turn.parts:
             if isinstance(part, str):
                 text += part
             else:
-                num_frames, num_tokens = next(frames)
-                text += (IMAGE_TOKEN * num_tokens + "\n") * num_frames
+                num_frames, num_tokens, times_s = next(media)
+                for number in range(num_frames):
+                    text += said_time(times_s[number]) if times_s else ""
+                    each = num_tokens if isinstance(num_tokens, int) else num_tokens[number]
+                    text += IMAGE_TOKEN * each + "\n"
         yield turn.role, text
 
 

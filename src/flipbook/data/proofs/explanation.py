@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, repeat
 
+from flipbook.data.budget import tokens_of_places
 from flipbook.data.encoder import ConversationEncoder
-from flipbook.data.media import media_of
+from flipbook.data.media import media_of, visuals_of
 from flipbook.data.proofs.prove import Proof, count_features, prove
 from flipbook.data.proofs.token_roles import (
     TokenRole,
@@ -21,8 +22,8 @@ from flipbook.data.proofs.token_roles import (
     roles_of_tokens,
     tokens_per_frame_of,
 )
-from flipbook.data.sample import Visual
-from flipbook.data.shown import read_shown
+from flipbook.data.sample import Visual, places_per_media
+from flipbook.data.shown import layout_of, read_shown
 from flipbook.data.tokens import IGNORE_INDEX
 from flipbook.data.turns import Turn
 
@@ -57,7 +58,8 @@ class Frame:
     Attributes:
         path: of its file, or of its folder.
         medium: the number of its video or image in the conversation, from 1.
-        time_s: when it is on display in its clip; None for a still image.
+        time_s: when it is on display in its clip; None for a still image, and where a layout
+            shows several instants in one place.
         num_tokens: for which the model sees it.
     """
 
@@ -114,7 +116,7 @@ def explain(
     """
     unlimited = replace(encoder, max_length=None)
     frames, visuals = _read(turns, encoder)
-    frames_per_media = tuple(visual.num_frames for visual in visuals)
+    frames_per_media = places_per_media(visuals)
     encoded = unlimited.encode(turns, frames_per_media=frames_per_media, record_id=record_id)
     ids = encoded.input_ids.tolist()
     roles = roles_of_tokens(
@@ -155,11 +157,19 @@ def _read(
     """Return what a conversation shows, frame by frame and item by item."""
     frames: list[Frame] = []
     visuals: list[Visual] = []
-    for item, num_tokens in zip(media_of(turns), tokens_per_frame_of(turns, encoder), strict=True):
+    media = media_of(turns)
+    for medium, (item, tokens) in enumerate(
+        zip(media, tokens_per_frame_of(turns, encoder), strict=True), start=1
+    ):
         clip = read_shown(item, encoder.settings)
-        visuals.append(Visual(len(clip.frames), frames=clip.frames))
-        times_s = [None] if item.kind == "image" else clip.times_s.tolist()
-        frames += [Frame(item.path, len(visuals), time_s, num_tokens) for time_s in times_s]
+        seen = visuals_of(item, clip.frames, encoder.settings)
+        visuals += seen
+        (num_places,) = places_per_media(seen)
+        times_s: list[float | None] = [None] * num_places
+        if item.kind == "video" and layout_of(item, encoder.settings).has_frame_places:
+            times_s = clip.times_s.tolist()
+        per_place = tokens_of_places(num_places, tokens)
+        frames += map(Frame, repeat(item.path), repeat(medium), times_s, per_place)
     return frames, visuals
 
 

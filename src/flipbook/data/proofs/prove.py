@@ -18,15 +18,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from flipbook.data.budget import tokens_of_places
 from flipbook.data.conversation import EncodedConversation
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.proofs.expected_text import expected_text
 from flipbook.data.proofs.label_checks import CHECKS, Case
-from flipbook.data.proofs.token_roles import roles_of_tokens, tokens_per_frame_of
-from flipbook.data.sample import Sample, Visual
+from flipbook.data.proofs.token_roles import (
+    roles_of_tokens,
+    times_per_media_of,
+    tokens_per_frame_of,
+)
+from flipbook.data.sample import Sample, Visual, places_per_media
 from flipbook.data.turns import Turn
 from flipbook.errors import LabelError, MediaError
 from flipbook.video.frames import PX_PER_TOKEN
+from flipbook.video.layouts import num_pooled
 
 if TYPE_CHECKING:
     from flipbook.data.dataset import LazySupervisedDataset
@@ -75,7 +81,7 @@ def prove(
     ids = encoded.input_ids.tolist()
     widths = tokens_per_frame_of(turns, encoder)
     if num_features is None:
-        num_features = int(np.dot(frames_per_media, widths))
+        num_features = sum(map(sum, map(tokens_of_places, frames_per_media, widths)))
     case = Case(
         ids=ids,
         labels=encoded.labels.tolist(),
@@ -88,6 +94,7 @@ def prove(
             frames_per_media=frames_per_media,
             tokens_per_frame=widths,
             system_prompt=encoder.settings.system_prompt,
+            times_per_media=times_per_media_of(turns, encoder),
         ),
         roles=roles_of_tokens(
             ids, turns, encoder, frames_per_media=frames_per_media, record_id=record_id
@@ -157,7 +164,7 @@ def prove_sample_of(dataset: LazySupervisedDataset, *, num_records: int = 32, se
         proofs = prove(
             conversation.turns,
             dataset.encoder,
-            frames_per_media=tuple(visual.num_frames for visual in sample.visuals),
+            frames_per_media=places_per_media(sample.visuals),
             record_id=record_id,
             encoded=sample,
             num_features=count_features(sample.visuals),
@@ -187,12 +194,13 @@ def choose_conversations(
 
 
 def count_features(visuals: Sequence[Visual]) -> int:
-    """Return how many features the vision tower gives for frames that were read, or has given."""
+    """Return how many features are read of frames that the tower sees, or has seen, once pooled."""
     num_features = 0
     for visual in visuals:
         if visual.features is not None:
-            num_features += visual.features.shape[0] * visual.features.shape[1]
+            num_tokens = visual.features.shape[1]
         elif visual.frames is not None:
-            num_frames, _, height, width = visual.frames.shape
-            num_features += num_frames * (height // PX_PER_TOKEN) * (width // PX_PER_TOKEN)
+            height, width = visual.frames.shape[-2:]
+            num_tokens = (height // PX_PER_TOKEN) * (width // PX_PER_TOKEN)
+        num_features += num_pooled(visual.num_frames, num_tokens, visual.pooling)
     return num_features

@@ -13,14 +13,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, pairwise, repeat
+from itertools import chain, pairwise
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from flipbook.data.budget import TokensPerFrame, tokens_of_places
 from flipbook.data.encoder import ConversationEncoder
+from flipbook.data.instants import times_of
 from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.data.runs import write_script
 from flipbook.data.shown import tokens_per_frame
@@ -112,10 +114,19 @@ def roles_of_tokens(
     ]
 
 
-def tokens_per_frame_of(turns: Sequence[Turn], encoder: ConversationEncoder) -> tuple[int, ...]:
+def tokens_per_frame_of(
+    turns: Sequence[Turn], encoder: ConversationEncoder
+) -> tuple[TokensPerFrame, ...]:
     """Return how many tokens a frame of each video or image of a conversation has."""
     media = [item for turn in turns for item in turn.media]
     return tokens_per_frame(media, encoder.settings)
+
+
+def times_per_media_of(
+    turns: Sequence[Turn], encoder: ConversationEncoder
+) -> tuple[tuple[float, ...], ...]:
+    """Return the seconds that are said before the frames of each video or image."""
+    return times_of([item for turn in turns for item in turn.media], encoder.settings)
 
 
 def with_system(turns: Sequence[Turn], system_prompt: str | None) -> tuple[Turn, ...]:
@@ -134,12 +145,13 @@ def _parts(
 ) -> Iterator[tuple[str, TokenRole]]:
     """Yield the text of a conversation in pieces, each with who says it."""
     per_media = tokens_per_frame_of(turns, encoder)
-    widths = chain.from_iterable(map(repeat, per_media, frames_per_media))
+    widths = chain.from_iterable(map(tokens_of_places, frames_per_media, per_media))
     script = write_script(
         with_system(turns, encoder.settings.system_prompt),
         tokenizer=encoder.tokenizer,
         template=choose_template(encoder.tokenizer, None),
         frames_per_media=frames_per_media,
+        times_per_media=times_per_media_of(turns, encoder),
         record_id=record_id,
     )
     segments, leads = script.skeleton.segments, script.skeleton.leads

@@ -28,9 +28,10 @@ from flipbook.model.fastvlm import normalise_frames
 from flipbook.model.processing import NO_MEAN, NO_STD, VIDEO_PROCESSOR_TYPE, Triple, image_fields
 from flipbook.model.processor.folder import read_media_rule
 from flipbook.model.processor.handed_media import clip_frames, picture_frames
-from flipbook.video.settings import ClipSettings
+from flipbook.video.settings import ClipSettings, refuse_only_here
 
 SETTINGS = tuple(field.name for field in fields(ClipSettings))
+READER = "a processor of transformers"
 ADDRESSES = ("http://", "https://", "data:image/")
 # Arguments of transformers' interfaces that are honoured, beside the fields of ClipSettings.
 _OTHER_ARGUMENTS = frozenset({"fps", "do_sample_frames", "return_tensors"})
@@ -61,7 +62,8 @@ def changed_settings(settings: ClipSettings, changes: Mapping[str, Any]) -> Clip
     `num_frames` alone, for a model that reads by `fps`, takes that many frames evenly spread.
 
     Raises:
-        ArgumentError: a value is out of range, or an argument has no effect on how clips are read.
+        ArgumentError: a value is out of range, an argument has no effect on how clips are read, or
+            clips are to be read as flipbook's own commands alone do.
     """
     given = {name: value for name, value in changes.items() if value is not None}
     own = {
@@ -79,7 +81,9 @@ def changed_settings(settings: ClipSettings, changes: Mapping[str, Any]) -> Clip
         own |= {"sampler": "fps", "frames_per_s": given["fps"]}
     elif "num_frames" in own and settings.sampler == "fps":
         own.setdefault("sampler", "uniform")
-    return replace(settings, **own)
+    changed = replace(settings, **own)
+    refuse_only_here(changed, reader=READER)
+    return changed
 
 
 def changed_by_name(settings: ClipSettings, kwargs: Mapping[str, Any]) -> ClipSettings:
@@ -164,6 +168,9 @@ class FlipbookVideoProcessor(BaseVideoProcessor):
     Args:
         system_prompt: of the model, kept with the settings.
         fields: of `ClipSettings`, `image_mean` and `image_std`.
+
+    Raises:
+        ArgumentError: the settings are such that flipbook's own commands alone follow them.
     """
 
     valid_kwargs = FlipbookVideosKwargs  # type: ignore[assignment]
@@ -175,6 +182,7 @@ class FlipbookVideoProcessor(BaseVideoProcessor):
         fields.pop("video_processor_type", None)
         own = {name: fields[name] for name in SETTINGS if name in fields}
         self.settings = ClipSettings(system_prompt=system_prompt, **own)
+        refuse_only_here(self.settings, reader=READER)
         super().__init__(**fields)
 
     @classmethod

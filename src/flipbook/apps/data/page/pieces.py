@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, takewhile
 from typing import Any, Literal
 
 from flipbook.data.conversation import IGNORE_INDEX, EncodedConversation
@@ -150,7 +150,11 @@ def _media_in_words(ids: Sequence[int], image_token_id: int, waiting: list[int])
     runs = groupby(token_id == image_token_id for token_id in ids)
     lengths = [len(list(run)) for is_frame, run in runs if is_frame]
     while lengths:
-        num_frames, each = waiting.pop(0), lengths[0]
+        whole, each = waiting.pop(0), lengths[0]
+        # Fewer where words stand between the frames, or others follow of another side.
+        num_frames = sum(1 for _ in takewhile(each.__eq__, lengths[:whole]))
+        if num_frames < whole:
+            waiting.insert(0, whole - num_frames)
         del lengths[:num_frames]
         counted = "1 frame" if num_frames == 1 else f"{num_frames} frames"
         yield f"{counted} \u00d7 {each} tokens"

@@ -1,0 +1,186 @@
+"""Does a model read the order and the instants of frames, or only the frames?
+
+    flipbook bench temporal --out DIR              ->  clips, manifests, probe.json, two tables
+    flipbook bench temporal --out DIR --model RUN  ->  besides, DIR/evaluation/RUN: the report of
+                                                       every control, temporal.json, a third table
+
+The clips are made first and proven by readers without a model; a model is then scored on them as
+`flipbook evaluate` does it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from flipbook.data.generated.asking import FORMS, WORDS, tasks_asked
+from flipbook.data.generated.scenes import SUITE_TASKS
+from flipbook.data.generated.suite import Suite, check_suite, write_suite
+from flipbook.data.manifests import read_usable
+from flipbook.data.sources import Source
+from flipbook.errors import ArgumentError, DataError
+from flipbook.evaluate.file_names import SCORES_FILE
+from flipbook.evaluate.loading import DTYPES
+from flipbook.evaluate.rows import TUNED
+from flipbook.evaluate.run import EvaluationSettings, evaluate_model
+from flipbook.evaluate.temporal.probe import Probe, probe_tasks
+from flipbook.evaluate.temporal.standings import standings_of
+from flipbook.evaluate.temporal.tables import ceilings_table, probe_table, scores_table, summary
+from flipbook.evaluate.written import write_json_whole
+from flipbook.score.scores import MEAN
+
+PROBE_FILE = "probe.json"
+STANDINGS_FILE = "temporal.json"
+LEAST_PROBE_CLIPS = 4
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the words of `flipbook bench temporal`."""
+    parser.add_argument("--out", required=True, help="Folder of the clips, made if need be.")
+    parser.add_argument("--clips_per_task", type=int, default=24, help="Clips to test on. [24]")
+    parser.add_argument(
+        "--train_clips_per_task",
+        type=int,
+        default=0,
+        help="Other clips to train on, and a tenth as many to validate. [0]",
+    )
+    parser.add_argument("--tasks", nargs="+", default=list(SUITE_TASKS), help="Some of the tasks.")
+    parser.add_argument(
+        "--form",
+        default=WORDS,
+        help=f"How questions are asked: {', '.join(FORMS)}. [{WORDS}]",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="Same seed, same bytes. [0]")
+    parser.add_argument(
+        "--probe_clips",
+        type=int,
+        default=400,
+        help="Clips of a task that the linear readers see; 0 leaves them out. [400]",
+    )
+    parser.add_argument("--model", help="A run folder, a model, or 'tiny', to score on the clips.")
+    parser.add_argument("--batch_size", type=int, default=16, help="Prompts answered together.")
+    parser.add_argument("--max_new_tokens", type=int, default=32, help="Longest answer in tokens.")
+    parser.add_argument(
+        "--dtype", choices=DTYPES, default="float32", help="Precision of the weights."
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Make the suite, prove it, score a model where one is named, and print the tables.
+
+    Raises:
+        ArgumentError: a task or form is unknown, or a number is out of range.
+        DataError: the linear readers find what the suite should not give away.
+        CheckpointError: the model cannot be loaded.
+    """
+    _check(args)
+    console = Console(highlight=False)
+    folder = Path(args.out).expanduser()
+    with _progress("writing clips") as on_progress:
+        suite = write_suite(
+            folder,
+            tasks=args.tasks,
+            clips_per_task=args.clips_per_task,
+            train_clips_per_task=args.train_clips_per_task,
+            form=args.form,
+            seed=args.seed,
+            on_progress=on_progress,
+        )
+    tasks = list(dict.fromkeys(args.tasks))
+    console.print("What readers can score that know less than all, whatever they are")
+    console.print(ceilings_table(standings_of(tasks_asked(tasks, args.form))))
+    if args.probe_clips:
+        _prove(tasks, args, folder, console)
+    if args.model is not None:
+        _score(suite, args, console)
+    _print_places(suite, args, console)
+
+
+def _check(args: argparse.Namespace) -> None:
+    check_suite(args.tasks, args.form, args.clips_per_task, args.train_clips_per_task)
+    for name in ("batch_size", "max_new_tokens"):
+        if getattr(args, name) < 1:
+            raise ArgumentError(f"--{name} is {getattr(args, name)}: give 1 or more.")
+    if args.seed < 0:
+        raise ArgumentError(f"--seed is {args.seed}: give 0 or more.")
+    if args.probe_clips and args.probe_clips < LEAST_PROBE_CLIPS:
+        raise ArgumentError(
+            f"--probe_clips is {args.probe_clips}: give {LEAST_PROBE_CLIPS} or more, or 0 for none."
+        )
+
+
+def _prove(tasks: list[str], args: argparse.Namespace, folder: Path, console: Console) -> Probe:
+    with _progress("probing") as on_progress:
+        probe = probe_tasks(
+            tasks, num_clips=args.probe_clips, seed=args.seed, on_progress=on_progress
+        )
+    write_json_whole(folder / PROBE_FILE, probe.as_dict())
+    console.print(
+        f"\nWhat linear readers of pixels score, half of {probe.num_clips} clips to learn from"
+    )
+    console.print(probe_table(probe))
+    faults = probe.faults()
+    if faults:
+        raise DataError(
+            f"{folder}: the clips are not what they should be ({'; '.join(faults)}). See "
+            f"{folder / PROBE_FILE}; try more --probe_clips, and report it if it stays."
+        )
+    return probe
+
+
+def _score(suite: Suite, args: argparse.Namespace, console: Console) -> None:
+    found = read_usable([Source(str(suite.test))], image_folder=None, max_bad_fraction=0.0)
+    folder = suite.folder / "evaluation" / Path(args.model).expanduser().name
+    evaluate_model(
+        found.records,
+        tuned=args.model,
+        untuned=None,
+        output_folder=folder,
+        settings=EvaluationSettings(
+            batch_size=args.batch_size,
+            max_new_tokens=args.max_new_tokens,
+            dtype=DTYPES[args.dtype],
+        ),
+        data_files=[suite.test],
+        provenance={"suite": {"seed": args.seed, "form": args.form}},
+    )
+    scores = json.loads((folder / SCORES_FILE).read_text(encoding="utf-8"))
+    standings = standings_of((task for task in scores[TUNED] if task != MEAN), scores)
+    write_json_whole(
+        folder / STANDINGS_FILE, {"tasks": [standing.as_dict() for standing in standings]}
+    )
+    console.print(f"\nWhat {args.model} scores", markup=False)
+    console.print(scores_table(standings))
+    console.print(f"\n{summary(standings)}")
+    console.print(f"report        {folder}", markup=False, soft_wrap=True)
+
+
+def _print_places(suite: Suite, args: argparse.Namespace, console: Console) -> None:
+    places = {"test": suite.test, "train": suite.train, "validation": suite.validation}
+    if args.probe_clips:
+        places["probe"] = suite.folder / PROBE_FILE
+    for name, path in places.items():
+        if path is not None:
+            console.print(f"{name:<13} {path}", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

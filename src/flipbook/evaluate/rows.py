@@ -1,0 +1,35 @@
+"""Which rows does a report have, and what does each of them mean?
+
+    control  ->  row  ->  its meaning in words
+
+To add a row: a line in ROWS, and its predictions in `run.py`.
+"""
+
+from __future__ import annotations
+
+TUNED, UNTUNED = "tuned", "untuned"
+STILL_IMAGES = "still_images_"
+STILLS_BEFORE, STILLS_AFTER = f"{STILL_IMAGES}before", f"{STILL_IMAGES}after"
+
+ROWS = {
+    UNTUNED: "before tuning; frames in order",
+    TUNED: "after tuning; frames in order",
+    "shuffled": "after tuning; frames in random order",
+    "reversed": "after tuning; frames backwards",
+    "single_frame": "after tuning; middle frame alone",
+    "blank": "after tuning; black frames",
+    "other_clip": "after tuning; frames of another clip",
+    "text_only": "after tuning; words alone, no frames",
+    STILLS_BEFORE: "before tuning; still images",
+    STILLS_AFTER: "after tuning; still images",
+}
+
+ROW_OF_CONTROL = {
+    "full": TUNED,
+    "shuffled": "shuffled",
+    "reversed": "reversed",
+    "single_frame": "single_frame",
+    "blank": "blank",
+    "other_clip": "other_clip",
+    "text_only": "text_only",
+}

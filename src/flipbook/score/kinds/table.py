@@ -1,0 +1,93 @@
+"""How is an answer judged, and what do many judged answers say together?
+
+AskedQuestion, Answer    ->  Prediction
+Predictions of one kind  ->  Measures by name, the headline first
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flipbook.score.kinds.caption import CAPTION
+from flipbook.score.kinds.choice import CHOICE
+from flipbook.score.kinds.classification import CLASSIFICATION
+from flipbook.score.kinds.count import COUNT
+from flipbook.score.kinds.feedback import FEEDBACK
+from flipbook.score.kinds.kind import Kind
+from flipbook.score.kinds.open import OPEN
+from flipbook.score.kinds.when import WHEN
+from flipbook.score.measure import Measure, mean_of
+from flipbook.score.metrics.meteor import missing_meteor
+from flipbook.score.prediction import Answer, Prediction
+from flipbook.score.questions import AskedQuestion
+
+KINDS: dict[str, Kind] = {
+    "open": OPEN,
+    "multiple_choice": CHOICE,
+    "classification": CLASSIFICATION,
+    "caption": CAPTION,
+    "when": WHEN,
+    "feedback": FEEDBACK,
+    "count": COUNT,
+}
+OUTSIDE_UNIT_RANGE = ("absolute_error", "similarity")  # of the measures of single questions
+
+
+def judge(question: AskedQuestion, answer: Answer) -> Prediction:
+    """Return what was answered to a question, and how good that is.
+
+    Raises:
+        RecordError: the record does not tell what is right, as its kind needs it.
+        TrainingError: a likelihood is not a number.
+        ValueError: there are not as many likelihoods as options.
+    """
+    kind = KINDS[question.kind]
+    judgement = kind.judge(question, answer)
+    return Prediction(
+        record_id=question.record_id,
+        number=question.number,
+        task=question.task,
+        kind=question.kind,
+        video=question.video,
+        question=question.text,
+        reference=question.reference,
+        answer=answer.text,
+        value=judgement.measures[kind.headline],
+        measures=judgement.measures,
+        references=question.references,
+        options=question.options,
+        option_log_likelihoods=answer.option_log_likelihoods,
+        right_option=judgement.right_option,
+        choice=judgement.choice,
+    )
+
+
+def measures_of(predictions: Sequence[Prediction]) -> dict[str, Measure]:
+    """Return all measures of the predictions of one kind, by name, the headline first.
+
+    Those of single questions become their mean over the questions about which they say something.
+
+    Raises:
+        ValueError: there are no predictions, or they are of several kinds.
+    """
+    kinds = {prediction.kind for prediction in predictions}
+    if len(kinds) != 1:
+        raise ValueError(f"predictions must be of one kind, got {sorted(kinds) or 'none'}")
+    kind = KINDS[kinds.pop()]
+    names = dict.fromkeys(
+        [kind.headline, *(name for prediction in predictions for name in prediction.measures)]
+    )
+    means = {
+        name: mean_of(
+            [prediction.measures.get(name) for prediction in predictions],
+            in_unit_range=name not in OUTSIDE_UNIT_RANGE,
+        )
+        for name in names
+    }
+    return means | kind.corpus(predictions)
+
+
+def missing_measures() -> dict[str, str]:
+    """Return the measures that cannot be computed on this machine, and why."""
+    reason = missing_meteor()
+    return {} if reason is None else {"meteor": reason}

@@ -1,0 +1,114 @@
+"""Does `flipbook sweep` write the points, and let the model read clips as was picked?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flipbook.apps.sweep import add_arguments, pick_of, run
+from flipbook.cli import main
+from flipbook.data.generated.write import GeneratedData
+from flipbook.errors import ArgumentError, DataError
+from flipbook.evaluate.sweep import Point
+from flipbook.model.checkpoint import load_checkpoint
+
+
+def parsed(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    add_arguments(parser)
+    few = ("--max_new_tokens", "1", "--max_questions", "3", "--num_cost_questions", "1")
+    return parser.parse_args([*few, *words])
+
+
+@pytest.fixture
+def run_folder(fast_vlm_folder: Path, tmp_path: Path) -> Path:
+    shutil.copytree(fast_vlm_folder, tmp_path / "run" / "model")
+    return tmp_path / "run"
+
+
+def swept(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
+    return content
+
+
+def test_the_pick_becomes_how_the_model_reads_clips(
+    run_folder: Path, generated: GeneratedData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--model", str(run_folder), "--data_path", str(generated.test)]
+    run(parsed(*words, "--frames", "1", "2", "--frame_sizes", "64", "--pick", "2x64"))
+    content = swept(run_folder / "evaluation")
+    assert {(p["frames"], p["frame_size"]) for p in content["points"]} == {(1, 64), (2, 64)}
+    assert [p["frames"] for p in content["points"] if p["picked"]] == [2]
+    assert content["trained_at"] == {"frames": 4, "frame_size": 128}
+    assert content["num_questions"] == 3
+    settings = load_checkpoint(run_folder).clip_settings
+    assert (settings.num_frames, settings.frame_size) == (2, 64)
+    text = capsys.readouterr().out
+    assert "reads 2x64 px now; before 4x128 px" in text
+    assert "on the front" in text
+    assert str(run_folder / "evaluation" / "sweep.json") in text
+    run(parsed(*words, "--frames", "1", "--pick", "none"))  # sides: that of the model
+    content = swept(run_folder / "evaluation")
+    assert [(p["frames"], p["frame_size"], p["picked"]) for p in content["points"]] == [
+        (1, 64, False)
+    ]
+    assert content["trained_at"] == {"frames": 4, "frame_size": 128}
+    assert load_checkpoint(run_folder).clip_settings == settings
+
+
+def test_a_point_that_is_refused_is_told(
+    run_folder: Path, generated: GeneratedData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run_folder / "model" / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["text_config"]["max_position_embeddings"] = 150
+    path.write_text(json.dumps(config), encoding="utf-8")
+    words = ["--model", str(run_folder), "--data_path", str(generated.test)]
+    run(parsed(*words, "--frames", "2", "24", "--pick", "none"))
+    assert "not asked at 24x128 px: record" in capsys.readouterr().out
+    (refused,) = swept(run_folder / "evaluation")["refused"]
+    assert "the limit is 150" in refused["reason"]
+
+
+def test_a_model_of_others_is_swept_into_a_folder(
+    fast_vlm_folder: Path, generated: GeneratedData, tmp_path: Path
+) -> None:
+    before = (fast_vlm_folder / "flipbook.json").read_bytes()
+    words = ["--model", str(fast_vlm_folder), "--data_path", str(generated.test)]
+    run(parsed(*words, "--frames", "1", "--pick", "none", "--out", str(tmp_path / "new")))
+    assert swept(tmp_path / "new")["rule"] == "no point was to be picked"
+    assert (fast_vlm_folder / "flipbook.json").read_bytes() == before
+
+
+def test_what_cannot_be_swept_is_refused_before_the_model_is_loaded(
+    run_folder: Path, generated: GeneratedData, tmp_path: Path
+) -> None:
+    words = ["--model", str(run_folder), "--data_path", str(generated.test)]
+    with pytest.raises(ArgumentError, match="--max_questions is 0: give 1 or more"):
+        run(parsed(*words, "--max_questions", "0"))
+    with pytest.raises(ArgumentError, match="--pick '8 x 256' is unknown: give auto, none"):
+        run(parsed(*words, "--pick", "8 x 256"))
+    with pytest.raises(ArgumentError, match="--model tiny is no folder of yours"):
+        run(parsed("--model", "tiny", "--data_path", "d", "--out", str(tmp_path)))
+    with pytest.raises(DataError, match="no record asks about a clip"):
+        run(parsed("--model", str(run_folder), "--data_path", str(generated.images)))
+
+
+def test_a_pick_that_is_not_swept_is_refused(run_folder: Path, generated: GeneratedData) -> None:
+    words = ["--model", str(run_folder), "--data_path", str(generated.test)]
+    with pytest.raises(ArgumentError, match="--pick 8x256 is none of the points.*: 2x128"):
+        run(parsed(*words, "--frames", "2", "--pick", "8x256"))
+
+
+def test_a_pick_is_a_word_or_a_point() -> None:
+    assert [pick_of("auto"), pick_of("none"), pick_of("8x256")] == ["auto", "none", Point(8, 256)]
+
+
+def test_the_command_is_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", "--model", "tiny", "--data_path", "none.json"]) == 2
+    assert "name one with --out" in capsys.readouterr().err
