@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,25 +15,17 @@ from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.generated.write import GeneratedData
 from flipbook.data.records import read_records
 from flipbook.data.store import FeatureStore
-from flipbook.evaluate.scoring import predict
 from flipbook.model.fastvlm import encode_visuals, join_features
 from flipbook.model.loss import supervised_loss
+from flipbook.score.answering import answer_questions
+from flipbook.score.questions import questions_of
+from flipbook.train.data_arguments import DataArguments
 
 ARGUMENTS: dict[str, Any] = {
-    "image_folder": None,
     "num_video_frames": 2,
-    "frame_sampler": "uniform",
-    "frames_per_s": 1.0,
     "min_frames": 1,
     "max_frames": 8,
-    "frame_snap": 0.0,
     "frame_size": 128,
-    "image_aspect_ratio": "pad",
-    "system_prompt": None,
-    "model_max_length": None,
-    "max_bad_fraction": 0.0,
-    "data_seed": 1,
-    "validation_data_path": None,
 }
 
 
@@ -56,7 +47,7 @@ def checkpoint() -> Any:
 
 
 def _dataset(manifest: Path, checkpoint: Any) -> LazySupervisedDataset:
-    arguments: Any = SimpleNamespace(**ARGUMENTS, data_path=str(manifest))
+    arguments = DataArguments(**ARGUMENTS, data_path=[str(manifest)])
     return make_supervised_data_module(checkpoint.tokenizer, arguments)["train_dataset"]
 
 
@@ -110,13 +101,11 @@ def test_features_of_each_view_are_stored_apart(
 
 
 def test_answers_do_not_depend_on_the_sides_of_batch_mates(manifest: Path, checkpoint: Any) -> None:
-    records = read_records(manifest).records
-    together = predict(checkpoint, records, settings=checkpoint.clip_settings, max_new_tokens=4)
-    for record, prediction in zip(records, together, strict=True):
-        (alone,) = predict(
-            checkpoint, [record], settings=checkpoint.clip_settings, max_new_tokens=4
-        )
-        assert alone == prediction
+    questions = questions_of(read_records(manifest).records)
+    how: Any = {"settings": checkpoint.clip_settings, "max_new_tokens": 4}
+    together = answer_questions(checkpoint, questions, **how)["full"]
+    for question, answer in zip(questions, together, strict=True):
+        assert answer_questions(checkpoint, [question], **how)["full"] == [answer]
 
 
 def test_a_tower_that_learns_is_not_shown_several_sides(manifest: Path, checkpoint: Any) -> None:

@@ -22,7 +22,7 @@ from PIL import Image
 
 from fixtures_model import make_tokenizer
 from flipbook.apps.data import preview as preview_module
-from flipbook.apps.data.page.frames import clock, contact_sheet, side_of
+from flipbook.apps.data.page.frames import contact_sheet, side_of
 from flipbook.apps.data.page.pieces import Budget, pieces_of, whole_characters
 from flipbook.apps.data.preview import Preview, add_arguments, preview, run
 from flipbook.data.encoder import ConversationEncoder
@@ -30,6 +30,7 @@ from flipbook.data.generated.write import GeneratedData
 from flipbook.data.records import Media, Turn
 from flipbook.data.shown import read_shown
 from flipbook.errors import ArgumentError, CheckpointError, ManifestError
+from flipbook.evaluate.page.numbers import clock
 from flipbook.video.clip import Clip
 from flipbook.video.settings import ClipSettings
 

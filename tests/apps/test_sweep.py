@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from flipbook.apps.sweep import add_arguments, pick_of, run
+from flipbook.apps.sweep import add_arguments, pick_of, print_sweep, run
 from flipbook.cli import main
 from flipbook.data.generated.write import GeneratedData
 from flipbook.errors import ArgumentError, DataError
-from flipbook.evaluate.sweep import Point
+from flipbook.evaluate.sweep import RULES, Point, Sweep, Swept
 from flipbook.model.checkpoint import load_checkpoint
+from flipbook.score.prediction import Prediction
 
 
 def parsed(*words: str) -> argparse.Namespace:
@@ -50,7 +53,7 @@ def test_the_pick_becomes_how_the_model_reads_clips(
     assert (settings.num_frames, settings.frame_size) == (2, 64)
     text = capsys.readouterr().out
     assert "reads 2x64 px now; before 4x128 px" in text
-    assert "on the front" in text
+    assert "picked" in text
     assert str(run_folder / "evaluation" / "sweep.json") in text
     run(parsed(*words, "--frames", "1", "--pick", "none"))  # sides: that of the model
     content = swept(run_folder / "evaluation")
@@ -59,6 +62,21 @@ def test_the_pick_becomes_how_the_model_reads_clips(
     ]
     assert content["trained_at"] == {"frames": 4, "frame_size": 128}
     assert load_checkpoint(run_folder).clip_settings == settings
+
+
+def test_the_table_fits_a_terminal() -> None:
+    output = io.StringIO()
+    judged = [Prediction(f"r{n}", 1, "t", "open", f"v{n}", "?", "a", "a", 1.0) for n in range(3)]
+    point = Point(100, 1024)
+    one = Swept(point, 25600.0, 12345.67, judged)
+    found = Sweep([one], {}, frozenset({point}), point, RULES["auto"], "cpu, 2 threads", "float32")
+    print_sweep(found, trained_at=point, console=Console(file=output, width=80))
+    text = output.getvalue()
+    assert "100x1024 px" in text
+    assert "12345.7 ms" in text
+    assert "front, trained, picked" in text
+    assert "3 questions, on cpu, 2 threads in float32" in text
+    assert "\u2026" not in text  # nothing is cut off
 
 
 def test_a_point_that_is_refused_is_told(

@@ -12,6 +12,7 @@ from flipbook.data.extras import Extras
 from flipbook.data.records import Turn
 from flipbook.errors import DataError
 from flipbook.evaluate.compare import compare, holm
+from flipbook.evaluate.differences import in_plain_text
 from flipbook.score.kinds.table import judge
 from flipbook.score.prediction import Answer, Prediction
 from flipbook.score.questions import AskedQuestion
@@ -50,6 +51,11 @@ def test_p_values_of_tasks_are_corrected_and_that_of_the_mean_is_not() -> None:
         "c": 1.0,
     }
     assert found.mean.p_holm is None
+
+
+def test_p_values_in_plain_text() -> None:
+    assert in_plain_text(0.0004) == "p < 0.001"
+    assert in_plain_text(0.021) == "p = 0.021"
 
 
 @pytest.mark.parametrize(

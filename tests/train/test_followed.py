@@ -5,8 +5,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
 from fixtures_data import Tune
 from flipbook.data.generated.write import GeneratedData
 from flipbook.score.prediction import Prediction
@@ -149,11 +147,9 @@ def test_to_follow_changes_no_loss(tune: Tune, tmp_path: Path, generated: Genera
     assert losses[0] == losses[1]
 
 
-@pytest.mark.parametrize("number", [1, 50])
-def test_followed_questions_are_some_of_those_that_are_asked(
-    tune: Tune, generated: GeneratedData, number: int
+def test_no_more_questions_are_followed_than_are_asked(
+    tune: Tune, generated: GeneratedData
 ) -> None:
-    changed = {"follow_num_answers": number, "eval_num_answers": 2, "max_steps": 2}
+    changed = {"follow_num_answers": 50, "eval_num_answers": 2, "max_steps": 2}
     run = tune(**SETTINGS | changed | {"validation_data_path": generated.validation})
-    asked = {line["record_id"] for line in _lines(run.run_folder / "followed.jsonl")}
-    assert len(asked) == min(number, 2)
+    assert len({line["record_id"] for line in _lines(run.run_folder / "followed.jsonl")}) == 2

@@ -16,7 +16,8 @@ from flipbook.video.layouts import LAYOUTS
 
 @pytest.mark.parametrize("name", [name for name in LAYOUTS if name != "frames"])
 def test_a_run_keeps_its_layout(tune: Tune, name: str, tmp_path: Path) -> None:
-    result = tune(frame_layout=name, max_steps=2)
+    features = "store" if name in ("pooled", "slow_fast") else "live"
+    result = tune(frame_layout=name, max_steps=2, frame_features=features)
     log = (result.run_folder / "log.jsonl").read_text().splitlines()
     losses = [line["loss"] for line in map(json.loads, log) if "loss" in line]
     assert len(losses) == 2

@@ -188,17 +188,16 @@ def _points(
 def print_sweep(found: Sweep, *, trained_at: Point, console: Console) -> None:
     """Print what each point scores and costs, the cheapest first, and which one is picked."""
     table = Table(box=None)
-    for heading in ("frames", "side", "visual tokens", "score", "interval", "latency", ""):
+    for heading in ("frames", "tokens", "score", "interval", "latency", ""):
         table.add_column(heading, justify="left" if heading == "" else "right", no_wrap=True)
     content = found.as_dict(trained_at=trained_at)
     for one in content["points"]:
         point = Point(one["frames"], one["frame_size"])
-        marks = ["on the front"] if one["on_front"] else []
-        marks += ["trained so"] if point == trained_at else []
+        marks = ["front"] if one["on_front"] else []
+        marks += ["trained"] if point == trained_at else []
         marks += ["picked"] if one["picked"] else []
         table.add_row(
-            str(point.frames),
-            f"{point.frame_size} px",
+            f"{point} px",
             f"{one['visual_tokens']:g}",
             f"{one['score']:.3f}",
             f"{one['low']:.3f} to {one['high']:.3f}",
@@ -209,7 +208,8 @@ def print_sweep(found: Sweep, *, trained_at: Point, console: Console) -> None:
     console.print(table)
     for point, reason in found.refused.items():
         console.print(f"not asked at {point} px: {reason}", markup=False, soft_wrap=True)
-    console.print(f"\nrule: {found.rule}", markup=False, soft_wrap=True)
+    console.print("\nfront: no other point is as fast and better, or as good and faster")
+    console.print(f"rule of the pick: {found.rule}", markup=False, soft_wrap=True)
 
 
 def _take(

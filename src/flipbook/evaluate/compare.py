@@ -17,8 +17,7 @@ from typing import Any
 
 from flipbook.data.parts import shown
 from flipbook.errors import DataError
-from flipbook.evaluate.differences import is_above, is_below, paired
-from flipbook.evaluate.page.numbers import p_in_words
+from flipbook.evaluate.differences import in_plain_text, is_above, is_below, paired
 from flipbook.score.intervals import Difference, difference
 from flipbook.score.kinds.table import measures_of
 from flipbook.score.measure import Measure, mean_of
@@ -85,7 +84,7 @@ class Comparison:
         apart = self.mean.difference
         told = (
             f"difference {apart.value:+.3f}, 95 % interval {apart.low:+.3f} to {apart.high:+.3f}, "
-            f"{p_in_words(apart.p_value)}"
+            f"{in_plain_text(apart.p_value)}"
         )
         if is_above(apart):
             return f"B is better: {self.mean.second:.3f} against {self.mean.first:.3f} ({told})."

@@ -71,3 +71,8 @@ def is_above(apart: Difference) -> bool:
 def is_below(apart: Difference) -> bool:
     """Whether the first is below the second by more than chance explains."""
     return apart.value < 0 and apart.p_value < SIGNIFICANT
+
+
+def in_plain_text(p_value: float) -> str:
+    """Return a p-value for terminals and JSON, in plain spaces: "p = 0.021" or "p < 0.001"."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"

@@ -39,21 +39,19 @@ Key = tuple[str, int]
 def choose_gallery(predictions: Sequence[Prediction], *, limit: int = LIMIT) -> list[Key]:
     """Return the keys of at most `limit` predictions, in their order.
 
-    Wrong and right ones of every task take turns, so as many of each are among them as there can
-    be; inside such a group they are spread evenly from first to last.
+    Tasks take turns, and inside a task wrong and right answers do, so there are as many of each as
+    there can be; those of a task that are right, or wrong, are spread evenly from first to last.
     """
-    groups: dict[tuple[str | None, bool], list[int]] = {}
-    for task in dict.fromkeys(prediction.task for prediction in predictions):
-        groups[task, False], groups[task, True] = [], []
+    by_task: dict[str | None, tuple[list[int], list[int]]] = {}
     for place, prediction in enumerate(predictions):
-        groups[prediction.task, prediction.correct].append(place)
-    members = [places for places in groups.values() if places]
-    shares = _in_turns([len(places) for places in members], limit)
-    chosen = [
-        places[step * len(places) // share]
-        for places, share in zip(members, shares, strict=True)
-        for step in range(share)
-    ]
+        wrong_and_right = by_task.setdefault(prediction.task, ([], []))
+        wrong_and_right[prediction.correct].append(place)
+    shares = _in_turns([sum(map(len, groups)) for groups in by_task.values()], limit)
+    chosen: list[int] = []
+    for groups, share in zip(by_task.values(), shares, strict=True):
+        parts = _in_turns([len(places) for places in groups], share)
+        for places, part in zip(groups, parts, strict=True):
+            chosen += [places[step * len(places) // part] for step in range(part)]
     return [predictions[place].key for place in sorted(chosen)]
 
 
@@ -131,14 +129,22 @@ def _spread(
 
 
 def _small(pixels: Tensor, time_s: float | None) -> dict[str, Any]:
-    """Return a frame (3, H, W) as a JPEG of at most `FRAME_PX` px, and its instant."""
+    jpeg, (width, height) = small_jpeg(pixels, most_px=FRAME_PX)
+    return {
+        "jpeg": jpeg,
+        "time_s": None if time_s is None else round(time_s, 3),
+        "width": width,
+        "height": height,
+    }
+
+
+def small_jpeg(pixels: Tensor, *, most_px: int) -> tuple[str, tuple[int, int]]:
+    """Return a frame, uint8 (3, H, W), as a JPEG in base64, and its width and height in px.
+
+    It is made smaller where a side is longer than `most_px`, and never larger.
+    """
     image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
-    image.thumbnail((FRAME_PX, FRAME_PX), Image.Resampling.LANCZOS)
+    image.thumbnail((most_px, most_px), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     image.save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return {
-        "jpeg": base64.b64encode(file.getvalue()).decode(),
-        "time_s": None if time_s is None else round(time_s, 3),
-        "width": image.width,
-        "height": image.height,
-    }
+    return base64.b64encode(file.getvalue()).decode(), image.size

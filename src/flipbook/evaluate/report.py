@@ -21,6 +21,7 @@ from flipbook.evaluate.file_names import (
     PREDICTIONS_FILE,
     SCORES_FILE,
 )
+from flipbook.evaluate.gallery import write_gallery
 from flipbook.evaluate.markdown import write_markdown
 from flipbook.evaluate.page.write import write_report_page
 from flipbook.evaluate.predictions_file import write_predictions
@@ -68,7 +69,7 @@ def report_of(
     """
     scores = score_rows(predictions)
     ordered = {row: predictions[row] for row in scores}
-    content = claims_of(ordered, questions=questions)
+    content = claims_of(ordered, questions=questions, scores=scores)
     return Report(ordered, scores, {**content, "provenance": dict(provenance)})
 
 
@@ -89,14 +90,17 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     write_predictions(folder / PREDICTIONS_FILE, report.predictions)
     write_json_whole(folder / SCORES_FILE, report.content)
-    beside = {COST_FILE: None if cost is None else cost.as_dict(), GALLERY_FILE: gallery}
-    for name, content in beside.items():
-        if content is None:
-            (folder / name).unlink(missing_ok=True)
-        else:
-            write_json_whole(folder / name, content)
-    write_markdown(folder)
-    write_report_page(folder, run_folder=None if run_folder is None else Path(run_folder))
+    if cost is None:
+        (folder / COST_FILE).unlink(missing_ok=True)
+    else:
+        write_json_whole(folder / COST_FILE, cost.as_dict())
+    if gallery is None:
+        (folder / GALLERY_FILE).unlink(missing_ok=True)
+    else:
+        write_gallery(folder, gallery)
+    told_by = None if run_folder is None else Path(run_folder)
+    write_markdown(folder, run_folder=told_by)
+    write_report_page(folder, run_folder=told_by)
 
 
 def print_report(report: Report, *, console: Console | None = None) -> None:
@@ -132,10 +136,11 @@ def means_table(scores: Mapping[str, Score]) -> Table:
 
 def tasks_table(scores: Mapping[str, Score]) -> Table:
     """Return one line for each task, with a column for each row of scores."""
-    table = Table(box=None)
+    table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("task")
     for row in scores:
-        table.add_column(row.removeprefix(STILL_IMAGES), justify="right")
+        heading = row.removeprefix(STILL_IMAGES).replace("_", "\n")  # nine rows, 80 columns
+        table.add_column(heading, justify="right")
     tasks = list(dict.fromkeys(task for score in scores.values() for task in score.tasks))
     for task in [*tasks, MEAN]:
         values = [score.as_dict().get(task) for score in scores.values()]

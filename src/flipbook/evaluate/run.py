@@ -111,17 +111,10 @@ def evaluate_model(
         raise DataError("the records hold no question to evaluate on: add assistant turns to them.")
     jobs = [_Job(TUNED, clips, ROW_OF_CONTROL)]
     jobs += [_Job("tuned, still images", stills, {FULL: STILLS_AFTER})] if stills else []
-    base = settings.adapter_base
-    first = _answer(
-        tuned, jobs, base=base, clip_settings=clip_settings, settings=settings, costs=True
+    first = _answer(tuned, jobs, clip_settings=clip_settings, settings=settings, is_tuned=True)
+    predictions = first.predictions | _before(
+        untuned, clips, stills, clip_settings=first.clip_settings, settings=settings
     )
-    predictions = first.predictions
-    if untuned is not None:
-        jobs = [_Job(UNTUNED, clips, {FULL: UNTUNED})]
-        if stills:
-            jobs.append(_Job("untuned, still images", stills, {FULL: STILLS_BEFORE}))
-        second = _answer(untuned, jobs, clip_settings=first.clip_settings, settings=settings)
-        predictions |= second.predictions
     predictions, opinions = _with_opinions(predictions, settings)
     facts = {
         "models": {"tuned": name_of(tuned), "untuned": name_of(untuned)},
@@ -142,6 +135,23 @@ def evaluate_model(
             gallery=make_gallery(clips, first.clip_settings, shown) if shown else None,
         )
     return report
+
+
+def _before(
+    untuned: Source | None,
+    clips: Sequence[AskedQuestion],
+    stills: Sequence[AskedQuestion],
+    *,
+    clip_settings: ClipSettings,
+    settings: EvaluationSettings,
+) -> dict[str, list[Prediction]]:
+    """Return the rows of the model before tuning; none where there is no such model."""
+    if untuned is None:
+        return {}
+    jobs = [_Job(UNTUNED, clips, {FULL: UNTUNED})]
+    if stills:
+        jobs.append(_Job("untuned, still images", stills, {FULL: STILLS_BEFORE}))
+    return _answer(untuned, jobs, clip_settings=clip_settings, settings=settings).predictions
 
 
 def split_still_images(
@@ -179,15 +189,18 @@ def _answer(
     source: Source,
     jobs: Sequence[_Job],
     *,
-    base: str | Path | None = None,
     clip_settings: ClipSettings | None,
     settings: EvaluationSettings,
-    costs: bool = False,
+    is_tuned: bool = False,
 ) -> _Answers:
-    """Load one model, let it answer, and let it go: nothing that is returned holds on to it."""
+    """Load one model, let it answer, and let it go: nothing that is returned holds on to it.
+
+    Of the tuned one the base may have moved, and its costs are measured.
+    """
     gc.collect()
     if torch.accelerator.is_available():
         torch.accelerator.empty_cache()
+    base = settings.adapter_base if is_tuned else None
     checkpoint = open_model(source, dtype=settings.dtype, base=base)
     clip_settings = clip_settings or checkpoint.clip_settings
     store = _open_store(checkpoint, settings)
@@ -210,7 +223,7 @@ def _answer(
             if judged:
                 predictions[job.row_of_control[control]] = judged
     cost = None
-    if costs and settings.num_cost_questions and this_process() == 0:
+    if is_tuned and settings.num_cost_questions and this_process() == 0:
         cost = measure_cost(
             checkpoint,
             jobs[0].questions,

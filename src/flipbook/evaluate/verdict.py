@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 
 from flipbook.evaluate.differences import (
     ORDER_CONTROLS,
+    in_plain_text,
     is_above,
     is_below,
     name_of,
     nearest_row,
 )
-from flipbook.evaluate.page.numbers import p_in_words
 from flipbook.evaluate.rows import STILLS_AFTER, STILLS_BEFORE, TUNED, UNTUNED
 from flipbook.score.intervals import Difference
 from flipbook.score.prediction import Prediction
@@ -148,7 +148,7 @@ def _of_still_images(predictions: Rows, apart: Difference) -> str:
 def _numbers(gain: Difference) -> str:
     return (
         f"temporal gain {gain.value:.2f}, 95 % interval {gain.low:.2f} to {gain.high:.2f}, "
-        f"{p_in_words(gain.p_value)}"
+        f"{in_plain_text(gain.p_value)}"
     )
 
 

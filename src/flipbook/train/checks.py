@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from flipbook.data.sources import MIXTURE_ENDINGS
 from flipbook.errors import ArgumentError
 from flipbook.model.attention import choose_attention
-from flipbook.video.layouts import LAYOUTS, SLOW_FAST
+from flipbook.video.layouts import DEFAULT_SLOW_FRAMES, LAYOUTS, SLOW_FAST
 from flipbook.video.sampling import DEFAULT_CLIP_SHARE
 from flipbook.video.settings import DEFAULT_NUM_CLIPS
 
@@ -42,7 +42,7 @@ def check_together(
     """
     _check_numbers(data)
     _check_stretches(data)
-    _check_layout(model, data, training, explicit)
+    _check_layout(model, data, training)
     _check_accelerator(training)
     _check_best(training, explicit)
     choose_attention(model.attn_implementation, device_type=training.device.type)
@@ -76,11 +76,10 @@ def _check_layout(
     model: ModelArguments,
     data: DataArguments,
     training: TrainingArguments,
-    explicit: frozenset[str],
 ) -> None:
     """Check that the layout of frames can be made of what the vision tower gives."""
     name = data.frame_layout
-    if "slow_frames" in explicit and name != SLOW_FAST:
+    if data.slow_frames != DEFAULT_SLOW_FRAMES and name != SLOW_FAST:
         raise ArgumentError(
             f"--slow_frames {data.slow_frames} is used with --frame_layout {SLOW_FAST} only. Add "
             "that, or leave it out."

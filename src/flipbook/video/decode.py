@@ -178,18 +178,22 @@ def read_clip(
     check_sampling(**sampling)
     if frame_size is not None:
         check_square(frame_size=frame_size, aspect=aspect)
-    reformatter = VideoReformatter()
-    name = os.fspath(path)
-
-    how = sampling | {"rng": rng, "time_crop": time_crop}
-    glimpse = None
+    how = sampling | {"rng": rng, "time_crop": time_crop, "frame_snap": frame_snap}
     if min_frame_change > 0:
-        glimpse = partial(_glimpses, name, aspect=aspect)
-        how["min_frame_change"] = min_frame_change
+        glimpse = partial(_glimpses, os.fspath(path), aspect=aspect)
+        how |= {"min_frame_change": min_frame_change, "glimpse": glimpse}
+    return _read(os.fspath(path), view, how, frame_size=frame_size, aspect=aspect)
+
+
+def _read(
+    name: str, view: View, how: dict[str, Any], *, frame_size: int | None, aspect: str
+) -> Clip:
+    """Return the frames that `_chosen` chooses with the arguments `how`."""
+    reformatter = VideoReformatter()
 
     def choose(timeline: Timeline) -> IndexArray:
         try:
-            return _chosen(timeline, view, frame_snap=frame_snap, glimpse=glimpse, **how)
+            return _chosen(timeline, view, **how)
         except OutsideClipError as error:
             raise MediaError(name, str(error)) from error
 
@@ -208,7 +212,12 @@ def read_clip(
 
 
 def _chosen(
-    timeline: Timeline, view: View, *, frame_snap: float, glimpse: Glimpses | None, **how: Any
+    timeline: Timeline,
+    view: View,
+    *,
+    frame_snap: float,
+    glimpse: Glimpses | None = None,
+    **how: Any,
 ) -> IndexArray:
     """Return the indices of the frames that are taken; those of named instants never move."""
     ruler = timeline.ruler()

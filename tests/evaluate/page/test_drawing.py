@@ -114,15 +114,20 @@ def test_curves_share_their_steps_and_their_height() -> None:
     curves = [Curve("a", ((0, 0.0), (100, 2.0))), Curve("b", ((50, 1.0),))]
     root = read_html(curve_chart(curves, title="t", description="d"))
     first, second = root.all("polyline")
-    assert first.attributes["points"] == "0.0,1000.0 1000.0,0.0"
-    assert second.attributes["points"] == "500.0,500.0"
-    assert [mark.attributes["cx"] for mark in root.all("circle")] == ["0.00%", "100.00%", "50.00%"]
-    assert "step 100" in root.text
+    assert first.attributes["points"] == "70.0,1000.0 1000.0,0.0"
+    assert second.attributes["points"] == "535.0,500.0"
+    assert [mark.attributes["cx"] for mark in root.all("circle")] == ["7.00%", "100.00%", "53.50%"]
+    steps = [text for text in root.all("text", class_="tick") if text.text.startswith("step")]
+    assert [(text.text, text.attributes["x"]) for text in steps] == [
+        ("step 0", "7%"),
+        ("step 100", "100%"),
+    ]
 
 
 def test_a_curve_at_one_step_is_drawn() -> None:
     root = read_html(curve_chart([Curve("a", ((20, 1.0),))], title="t", description="d"))
-    assert root.one("circle").attributes["cx"] == "0.00%"
+    assert root.one("circle").attributes["cx"] == "53.50%"
+    assert root.text.count("step 20") == 1
 
 
 def test_long_curves_keep_their_ends() -> None:

@@ -33,10 +33,8 @@ def test_the_whole_suite_is_sound() -> None:
     assert probe.faults() == []
     in_order = {task: found["untimed"] for task, found in probe.readings.items()}
     readable = set(SUITE_TASKS) - {"count", "faster", "duration", "span"}
-    for task in readable:
-        assert in_order[task].interval[0] > probe.readings[task]["unordered"].ceiling * 1.2 or (
-            in_order[task].value == 1
-        )
+    for task in readable:  # by a straight line, in order; the others need more than that
+        assert in_order[task].interval[0] > 1.2 * in_order[task].chance
     timed = probe.readings["duration"]["timed"]
     assert timed.interval[0] > probe.readings["duration"]["untimed"].ceiling
 

@@ -81,8 +81,9 @@ def test_tables_show_every_task() -> None:
     assert cells[0] == ["order", "duration", "colour"]
     assert cells[1] == ["0.900", "0.400", "1.000"]
     assert cells[3] == ["0.400", "", ""]
-    assert cells[6] == ["yes", "no", "yes"]
-    assert cells[7] == ["order", "timestamps", "one frame"]
+    assert cells[6] == ["0.500", "0.333", "0.333"]
+    assert cells[7] == ["yes", "no", "yes"]
+    assert cells[8] == ["order", "timestamps", "one frame"]
     assert list(ceilings_table(standings).columns[3].cells) == ["1.000", "0.333", "1.000"]
 
 

@@ -69,6 +69,8 @@ def test_of_two_equal_texts_the_letter_tells(ask: Ask) -> None:
         ("(B) A dog.", ("(A) A cat.", "(B) A dog.", "(C) A hen.")),
         ("a dog", PETS),
         ("A dog.", ("A cat.", "A dog.", "A hen.")),
+        ("A DOG", ("A cat", "A DOG", "A hen")),
+        ("B: A DOG", ("A: A cat", "B: A DOG", "C: A hen")),
         ("It is a dog", PETS),
     ],
 )

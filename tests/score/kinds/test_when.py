@@ -45,6 +45,7 @@ def test_the_usual_forms_are_read(text: str) -> None:
         *("", "3", "at 3 s", "3, 9", "3 and 9", "at 3 and 9", "between 3 to 9", "from 9 to 3"),
         *("2 times from 3 to 9", "from 3 to 9 to 12", "from 3 to 9, or from 10 to 12"),
         *("3 to 9 minutes", "3 to 9 frames", "frames 3 to 9", "minutes 3 - 9", "3m - 9m"),
+        *("always except from 3 to 9", "never 3 - 9", "hours 3 - 9"),
         *("It does not happen from 3 to 9", "It doesn't: 3 - 9", "-3 to 9", "3 - -9", "x3 - 9"),
         *("3 to 9 percent", "0:99 - 1:00", "3..5 - 9", "It starts at 3 and ends at 9", "[3 - 9]"),
         f"from 3 to {'9' * 400}",
@@ -83,6 +84,11 @@ def test_the_best_of_the_right_stretches_counts(ask: Ask) -> None:
         "recall_at_0_7": 0.0,
         "unparsed": 0.0,
     }
+
+
+def test_an_overlap_that_is_just_enough_is_enough(ask: Ask) -> None:
+    judged = judge(ask("0:00-0:02", kind="when"), Answer("0:01-0:02"))
+    assert judged.value == judged.measures["recall_at_0_5"] / 2 == 0.5
 
 
 def test_an_answer_that_cannot_be_read_overlaps_nothing(ask: Ask) -> None:

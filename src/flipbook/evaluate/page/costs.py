@@ -71,7 +71,8 @@ def sweep_table(sweep: Mapping[str, Any] | None) -> Table | None:
             (_name(point), NOTHING, NOTHING, NOTHING, f"refused: {point['reason']}")
             for point in sweep.get("refused", ())
         ),
-        f"{sweep['num_questions']:,} questions{_where(sweep)}. The pick: {sweep['rule'].rstrip('.')}.",
+        f"{sweep['num_questions']:,} questions{_where(sweep)}. The pick: "
+        f"{sweep['rule'].rstrip('.')}.",
         text_columns=(0, 4),
     )
 

@@ -25,6 +25,7 @@ TOP_PX = 20
 BOTTOM_PX = 200
 MOST_CURVES = 6  # as many colours as are told apart without seeing all of them
 MOST_POINTS = 400
+LEFT = 0.07  # share of the width in which the numbers stand beside the curves
 MOST_MARKED = 30  # points that are drawn as dots, too
 
 
@@ -44,10 +45,8 @@ class Curve:
             raise ValueError(f"curve {self.name!r} has no points")
 
 
-def curve_chart(
-    curves: Sequence[Curve], *, title: str, description: str, from_zero: bool = True
-) -> Markup:
-    """Return a drawing of at most `MOST_CURVES` curves over the same steps.
+def curve_chart(curves: Sequence[Curve], *, title: str, description: str) -> Markup:
+    """Return a drawing of at most `MOST_CURVES` curves over the same steps, upwards from 0.
 
     Raises:
         ValueError: there are none, or too many.
@@ -56,15 +55,15 @@ def curve_chart(
         raise ValueError(f"{len(curves)} curves in one drawing; 1 to {MOST_CURVES} can be told")
     steps = [step for curve in curves for step, _ in curve.points]
     first, last = min(steps), max(steps)
-    width = (last - first) or 1.0
-    up = scale_of((value for c in curves for _, value in c.points), from_zero=from_zero)
+    up = scale_of((value for c in curves for _, value in c.points), from_zero=True)
     parts, numbers = ruler_up(up, top=TOP_PX, bottom=BOTTOM_PX)
-    parts.append(text_at(f"step {quantity(first)}", "0", BOTTOM_PX + 20, kind="tick"))
-    parts.append(
-        text_at(f"step {quantity(last)}", "100%", BOTTOM_PX + 20, kind="tick", anchor="end")
-    )
+    ends = {first: "start", last: "end"} if first < last else {first: "middle"}
+    for step, anchor in ends.items():
+        x = f"{100 * _across(step, first, last):.0f}%"
+        told = f"step {quantity(step)}"
+        parts.append(text_at(told, x, BOTTOM_PX + 20, kind="tick", anchor=anchor))
     for place, curve in enumerate(curves, start=1):
-        points = [((step - first) / width, value) for step, value in thinned(curve.points)]
+        points = [(_across(step, first, last), value) for step, value in thinned(curve.points)]
         shares = [(x, up.share(value)) for x, value in points]
         kind = f"curve curve-{place}"
         parts.append(stretched_line(shares, top=TOP_PX, bottom=BOTTOM_PX, kind=kind))
@@ -83,6 +82,12 @@ def thinned(
     if len(points) <= most:
         return list(points)
     return [points[round(place * (len(points) - 1) / (most - 1))] for place in range(most)]
+
+
+def _across(step: float, first: float, last: float) -> float:
+    """Return where a step lies, as a share of the width; a single one lies in the middle."""
+    share = (step - first) / (last - first) if first < last else 0.5
+    return LEFT + (1 - LEFT) * share
 
 
 def _mark(x: float, y: float, place: int) -> Markup:

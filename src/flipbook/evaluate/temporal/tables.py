@@ -35,6 +35,7 @@ def scores_table(standings: Iterable[Standing]) -> Table:
         "single frame": lambda standing: _number(standing.single_frame),
         "order blind": lambda standing: _number(standing.order_blind),
         "chance": lambda standing: _number(standing.chance),
+        "to beat": lambda standing: _number(standing.to_beat),
         "proven": lambda standing: PROVEN[standing.proven],
         "needs": lambda standing: standing.needs,
     }

@@ -160,20 +160,15 @@ def spoken_options(question: AskedQuestion) -> tuple[str, ...]:
     Raises:
         RecordError: the record does not tell which option is right.
     """
-    right, options, reference = right_option(question), question.options, question.reference
+    right, options = right_option(question), question.options
     lettered = lettered_reference(question)
-    if lettered is not None:
-        text = lettered.text
-        return tuple(
-            lettered.of(place, text and _like(text, options[right], option))
-            for place, option in enumerate(options)
-        )
-    if not answers_match(reference, options[right]):
-        return options
-    return tuple(
-        reference if place == right else _like(reference, options[right], option)
-        for place, option in enumerate(options)
-    )
+    if lettered is None:
+        is_text = answers_match(question.reference, options[right])
+        return _all_like(question.reference, right, options) if is_text else options
+    if lettered.text is None:
+        return tuple(lettered.of(place, None) for place in range(len(options)))
+    texts = _all_like(lettered.text, right, options)
+    return tuple(lettered.of(place, text) for place, text in enumerate(texts))
 
 
 def lettered_reference(question: AskedQuestion) -> Lettered | None:
@@ -203,6 +198,14 @@ def _places_named(question: AskedQuestion, words: str) -> frozenset[int]:
 @lru_cache(maxsize=4096)  # many questions share their classes, and few answers are given
 def _places_of(words: str, options: tuple[str, ...]) -> frozenset[int]:
     return frozenset(place for place, text in enumerate(options) if answers_match(words, text))
+
+
+def _all_like(said: str, right: int, options: Sequence[str]) -> tuple[str, ...]:
+    """Return all options written as the right one is said."""
+    return tuple(
+        said if place == right else _like(said, options[right], option)
+        for place, option in enumerate(options)
+    )
 
 
 def _like(said: str, text: str, option: str) -> str:

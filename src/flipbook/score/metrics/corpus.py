@@ -77,8 +77,7 @@ def _bleu_of(sums: FloatArray) -> FloatArray:
         precisions = np.where(totals > 0, smoothed / totals, 0.0)
         brevity = np.where(said < right, np.exp(1 - right / said), 1.0)
         values = brevity * np.exp(np.log(precisions).mean(axis=-1))
-    says_something = matches.any(axis=-1) & (totals > 0).all(axis=-1)
-    scores: FloatArray = np.where(says_something, values, 0.0)
+    scores: FloatArray = np.where(matches.any(axis=-1), values, 0.0)
     return scores
 
 

@@ -5,17 +5,15 @@ Clip, seconds of spans -> Frame: a JPEG as a data address, when it is on display
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image
 from torch import Tensor
 
+from flipbook.evaluate.gallery import small_jpeg
+from flipbook.evaluate.page.numbers import clock
 from flipbook.video.clip import Clip
 
-JPEG_QUALITY = 80
 # Sides in px by the most frames that a clip may have for it, so that long clips stay small too.
 SIDES_PX = {8: 256, 16: 192, 32: 144}
 SMALLEST_SIDE_PX = 96
@@ -62,18 +60,5 @@ def side_of(num_frames: int) -> int:
 
 def picture_address(pixels: Tensor, *, side_px: int) -> str:
     """Return a frame (3, S, S) as a JPEG data address of at most this side."""
-    image = Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
-    if image.width > side_px:
-        image = image.resize((side_px, side_px), Image.Resampling.LANCZOS)
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=JPEG_QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def clock(time_s: float) -> str:
-    """Return an instant as people read it: `2.75 s`, `1:02.75`, `1:00:00.50`."""
-    minutes, seconds = divmod(round(time_s, 2), 60)
-    if not minutes:
-        return f"{seconds:.2f} s"
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}:{minutes:02d}:{seconds:05.2f}" if hours else f"{minutes}:{seconds:05.2f}"
+    jpeg, _ = small_jpeg(pixels, most_px=side_px)
+    return f"data:image/jpeg;base64,{jpeg}"

@@ -1,13 +1,10 @@
-"use strict";
 (() => {
-  const root = document.documentElement;
   const search = document.getElementById("search");
   const count = document.getElementById("count");
   const nothing = document.getElementById("nothing");
   const records = [...document.querySelectorAll(".record")];
   const texts = records.map((record) => record.textContent.toLowerCase());
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
-  root.classList.add("scripted");
 
   const visible = () => records.filter((record) => !record.hidden);
 
@@ -40,19 +37,11 @@
     return go(shown[by > 0 || below < 0 ? Math.max(below, 0) : Math.max(below - 1, 0)]);
   }
 
-  function toggle() {
-    const dark = getComputedStyle(root).colorScheme.includes("light dark")
-      ? matchMedia("(prefers-color-scheme: dark)").matches
-      : root.dataset.theme === "dark";
-    root.dataset.theme = dark ? "light" : "dark";
-  }
-
   const keys = {
     j: () => step(1),
     k: () => step(-1),
     ArrowRight: () => step(1),
     ArrowLeft: () => step(-1),
-    t: toggle,
     "/": () => {
       search.focus();
       search.select();
@@ -76,7 +65,6 @@
   });
 
   search.addEventListener("input", filter);
-  document.getElementById("theme").addEventListener("click", toggle);
   document.getElementById("clear").addEventListener("click", () => {
     clear();
     search.focus();

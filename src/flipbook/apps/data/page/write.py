@@ -8,15 +8,10 @@ script and every address.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from flipbook.apps.data.page.cards import Card
+from flipbook.evaluate.page import render
 
 
 def page_of(title: str, *, lead: str, facts: Mapping[str, str], cards: Sequence[Card]) -> bytes:
@@ -26,20 +21,4 @@ def page_of(title: str, *, lead: str, facts: Mapping[str, str], cards: Sequence[
         lead: a sentence under the title.
         facts: what holds for all records, by name.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined)
-    script = _read("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    page = environment.from_string(_read("page.html")).render(
-        title=title,
-        lead=lead,
-        facts=facts,
-        cards=cards,
-        style=Markup(_read("page.css")),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
-        script_hash=f"sha256-{digest}",
-    )
-    return page.encode("utf-8", "backslashreplace")
-
-
-def _read(name: str) -> str:
-    return files("flipbook.apps.data.page").joinpath(name).read_text("utf-8")
+    return render.page_of(__package__, title=title, lead=lead, facts=facts, cards=cards)
