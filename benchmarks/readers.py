@@ -19,9 +19,9 @@ from torch import Tensor
 
 from flipbook.data.media import read_media
 from flipbook.data.turns import Media, Turn
-from flipbook.score.prompts import prompt_ids
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.fastvlm import as_encoder_outputs, encode_frames, normalise_frames
+from flipbook.score.prompts import prompt_ids
 from flipbook.video.decode import load_video_frames
 from flipbook.video.settings import SETTINGS_FILE, ClipSettings
 

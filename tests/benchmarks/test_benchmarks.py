@@ -24,6 +24,7 @@ Load = Callable[[str], ModuleType]
         ("train", "## Growth with questions a clip"),
         ("gpu", "Projector and language model,"),
         ("ranks", "# Processes of one run"),
+        ("techniques", "# Techniques on the temporal suite"),
     ],
 )
 def test_the_smoke_mode_goes_through(

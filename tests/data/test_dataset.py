@@ -234,17 +234,6 @@ def test_validation_frames_do_not_move(generated: GeneratedData) -> None:
     assert torch.equal(frames_of(dataset[0]), before)
 
 
-def test_the_question_is_the_samples_own_beginning(mixed: str) -> None:
-    dataset = LazySupervisedDataset(mixed, make_tokenizer(), _arguments())
-    for index in range(3):
-        question, sample = dataset.question(index), dataset[index]
-        length = len(question.input_ids)
-        assert torch.equal(sample.input_ids[:length], question.input_ids)
-        assert (sample.labels[:length] == IGNORE_INDEX).all()
-        assert sample.labels[length] != IGNORE_INDEX
-        assert question.reference == "That."
-
-
 def test_fps_counts_are_known_before_decoding(generated: GeneratedData) -> None:
     arguments = _arguments(frame_sampler="fps", frames_per_s=3.0, min_frames=2, max_frames=6)
     dataset = LazySupervisedDataset(str(generated.train), make_tokenizer(), arguments)

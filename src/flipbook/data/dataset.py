@@ -21,9 +21,9 @@ from flipbook.data.conversation import IGNORE_INDEX
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.joining import join
 from flipbook.data.manifests import refuse_bad_records
-from flipbook.data.media import Draw, MediaVisuals, media_of, read_media, read_visuals
+from flipbook.data.media import Draw, MediaVisuals, media_of, read_visuals
 from flipbook.data.packing import filler_of
-from flipbook.data.sample import Question, Sample
+from flipbook.data.sample import Sample
 from flipbook.data.sources import Source, sources_of
 from flipbook.data.store import FeatureStore
 from flipbook.data.table import open_table
@@ -204,19 +204,6 @@ class LazySupervisedDataset(Dataset[Sample]):
             draw = Draw(self._data_args.data_seed, view, self.table.clip_name(index))
         stays = int(self.table.stays[index]) if self.training and self._data_args.augment else None
         return read_visuals(media, self.settings, draw=draw, store=self.store, stays=stays)
-
-    def question(self, index: int) -> Question:
-        """Return the last question of a conversation, with frames taken as in evaluation.
-
-        Raises:
-            MediaError: its video or image cannot be read.
-        """
-        record_id, turns, _ = self.table[index]
-        media = read_media(media_of(turns), self.settings)
-        input_ids = self.encoder.encode_prompt(
-            turns, frames_per_media=media.frames_per_media, record_id=record_id
-        )
-        return Question(record_id, input_ids, media.frames, turns[-1].text)
 
     def __getitems__(
         self, indices: Sequence[int | tuple[int, ...]]

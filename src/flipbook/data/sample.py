@@ -1,6 +1,6 @@
-"""What is one thing to learn from, and one thing to ask?
+"""What is one thing to learn from?
 
-Records of one clip + its frames -> Sample (with labels)  or  Question (without its answer)
+Records of one clip + its frames -> Sample (with labels)
 
 A Sample may hold several conversations about the same clip. They share its beginning:
 
@@ -118,20 +118,3 @@ class Sample:
     def num_frames(self) -> int:
         """In all its visuals."""
         return sum(visual.num_frames for visual in self.visuals)
-
-
-@dataclass(frozen=True)
-class Question:
-    """The last question of a conversation as it stands before its answer.
-
-    Attributes:
-        record_id: which record it is of.
-        input_ids: int64 (L,), up to where the answer starts.
-        frames: uint8 (T, 3, S, S).
-        reference: the answer that the record gives.
-    """
-
-    record_id: str
-    input_ids: Tensor
-    frames: Tensor
-    reference: str

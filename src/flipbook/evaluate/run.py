@@ -32,7 +32,7 @@ from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.encoder import encoder_fingerprint
 from flipbook.score.answering import OnProgress, answer_questions
 from flipbook.score.controls import FULL
-from flipbook.score.kinds.table import judge
+from flipbook.score.kinds.table import judge, missing_measures
 from flipbook.score.opinions.ask import with_opinions
 from flipbook.score.prediction import Prediction
 from flipbook.score.processes import this_process
@@ -121,6 +121,7 @@ def evaluate_model(
         "data_files": {str(path): file_sha256(path) for path in data_files},
         **first.facts,
         **({"opinions": opinions} if opinions else {}),
+        "not_measured": missing_measures(),
         "environment": environment(),
         **(provenance or {}),
     }

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flipbook.score.kinds.classification import confusion, macro_f1
+from flipbook.score.kinds.classification import macro_f1
 from flipbook.score.kinds.table import judge, measures_of
 from flipbook.score.prediction import Answer, Prediction
 from flipbook.score.questions import AskedQuestion
@@ -104,18 +104,6 @@ def test_a_missing_choice_is_a_miss_and_no_choice_of_another_class(ask: Ask) -> 
     assert none.choice is None
     # walk: 1 of 2 found, 1 of 1 right; run: all right
     assert macro_f1([none, run, walk]).value == pytest.approx((2 / 3 + 1) / 2)
-    assert confusion([none, run, walk])[1].sum() == 2
-
-
-def test_confusion_counts_right_classes_in_rows(ask: Ask) -> None:
-    run, walk = _judged(ask, "run", [-1, -2]), _judged(ask, "run", [-2, -1])
-    other = judge(
-        ask("fly", kind="classification", options=("walk", "fly")), Answer("fly", (-2.0, -1.0))
-    )
-    classes, counts = confusion([run, walk, walk, other])
-    assert classes == ("run", "walk", "fly")
-    assert counts.dtype == np.int64
-    assert counts.tolist() == [[1, 2, 0], [0, 0, 0], [0, 0, 1]]
 
 
 def test_predictions_that_forgot_their_options_have_no_macro_f1(ask: Ask) -> None:

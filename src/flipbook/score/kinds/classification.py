@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flipbook.score.kinds.kind import Judgement, Kind
 from flipbook.score.kinds.options import chosen_option
@@ -21,22 +20,6 @@ from flipbook.score.prediction import Answer, Prediction
 from flipbook.score.questions import AskedQuestion
 
 NUM_BEST = 5
-
-
-def confusion(predictions: Sequence[Prediction]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the classes, and int64 (classes, classes): how often each was taken for which.
-
-    Rows are right classes, columns chosen ones. Classes are those of all questions' options, in
-    the order in which they first appear. Questions without a choice are not counted.
-    """
-    classes = _classes(predictions)
-    counts = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    place_of = {name: place for place, name in enumerate(classes)}
-    for prediction in predictions:
-        if prediction.right_option is not None and prediction.choice is not None:
-            right = place_of[prediction.options[prediction.right_option]]
-            counts[right, place_of[prediction.options[prediction.choice]]] += 1
-    return classes, counts
 
 
 def _judge(question: AskedQuestion, answer: Answer) -> Judgement:
