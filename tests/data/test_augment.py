@@ -197,7 +197,6 @@ def test_frames_are_cropped_in_time_and_never_reversed(dataset: Any) -> None:
 def test_nothing_changes_in_validation_or_without_it(dataset: Any) -> None:
     plain = dataset(augment=False)[0]
     assert torch.equal(frames_of(dataset(training=False)[0]), frames_of(plain))
-    assert torch.equal(dataset().question(0).frames, frames_of(plain))
     assert torch.equal(dataset()[0].input_ids, plain.input_ids)
 
 

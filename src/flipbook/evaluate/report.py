@@ -123,8 +123,8 @@ def print_report(report: Report, *, console: Console | None = None) -> None:
 
 def means_table(scores: Mapping[str, Score]) -> Table:
     """Return one line for each row: its mean score, its questions, and what it means."""
-    table = Table(box=None)
-    for heading in ("row", "mean", "interval", "questions", "which model, and what it sees"):
+    table = Table(box=None, padding=(0, 1, 0, 0))  # within 80 columns
+    for heading in ("row", "mean", "interval", "questions", "tuning; what the model sees"):
         is_number = heading in ("mean", "interval", "questions")
         table.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number)
     for row, score in scores.items():

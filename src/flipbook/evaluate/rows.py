@@ -12,16 +12,16 @@ STILL_IMAGES = "still_images_"
 STILLS_BEFORE, STILLS_AFTER = f"{STILL_IMAGES}before", f"{STILL_IMAGES}after"
 
 ROWS = {
-    UNTUNED: "before tuning; frames in order",
-    TUNED: "after tuning; frames in order",
-    "shuffled": "after tuning; frames in random order",
-    "reversed": "after tuning; frames backwards",
-    "single_frame": "after tuning; middle frame alone",
-    "blank": "after tuning; black frames",
-    "other_clip": "after tuning; frames of another clip",
-    "text_only": "after tuning; words alone, no frames",
-    STILLS_BEFORE: "before tuning; still images",
-    STILLS_AFTER: "after tuning; still images",
+    UNTUNED: "before; frames in order",
+    TUNED: "after; frames in order",
+    "shuffled": "after; frames in random order",
+    "reversed": "after; frames backwards",
+    "single_frame": "after; middle frame alone",
+    "blank": "after; black frames",
+    "other_clip": "after; frames of another clip",
+    "text_only": "after; words alone, no frames",
+    STILLS_BEFORE: "before; still images",
+    STILLS_AFTER: "after; still images",
 }
 
 ROW_OF_CONTROL = {

@@ -45,7 +45,7 @@ LLAVA_FLAGS = {
     "frames_upbound": "write --num_video_frames, or --max_frames with --frame_sampler fps",
     "video_fps": "write --frame_sampler fps --frames_per_s",
     "force_sample": "leave it out: --frame_sampler uniform takes --num_video_frames always",
-    "add_time_instruction": "write the words into your questions",
+    "add_time_instruction": "write --timestamps",
     "image_grid_pinpoints": "leave it out: a frame is one square",
     "eval_data_path": "write --validation_data_path",
     "evaluation_strategy": "write --eval_strategy",
