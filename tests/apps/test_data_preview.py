@@ -9,8 +9,6 @@ import io
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
+from fixtures_html import Element, read_html
 from fixtures_model import make_tokenizer
 from flipbook.apps.data import preview as preview_module
 from flipbook.apps.data.page.frames import contact_sheet, side_of
@@ -34,60 +33,9 @@ from flipbook.evaluate.page.numbers import clock
 from flipbook.video.clip import Clip
 from flipbook.video.settings import ClipSettings
 
-VOID = ("meta", "input", "img", "link", "br", "circle", "path")
-
-
-@dataclass
-class Element:
-    """A part of a page, with what is in it."""
-
-    tag: str
-    attributes: dict[str, str]
-    children: list[Element | str] = field(default_factory=list)
-
-    @property
-    def text(self) -> str:
-        return "".join(c if isinstance(c, str) else c.text for c in self.children)
-
-    def all(self, tag: str = "", **attributes: str) -> list[Element]:
-        wanted = {name.rstrip("_"): value for name, value in attributes.items()}
-        found = []
-        for child in self.children:
-            if isinstance(child, Element):
-                fits = all(v in child.attributes.get(n, "").split() for n, v in wanted.items())
-                found += [child] if fits and tag in ("", child.tag) else []
-                found += child.all(tag, **attributes)
-        return found
-
-    def one(self, tag: str = "", **attributes: str) -> Element:
-        (found,) = self.all(tag, **attributes)
-        return found
-
-
-class _Reader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.open = [Element("", {})]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        element = Element(tag, {name: value or "" for name, value in attrs})
-        self.open[-1].children.append(element)
-        if tag not in VOID:
-            self.open.append(element)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop().tag == tag
-
-    def handle_data(self, data: str) -> None:
-        self.open[-1].children.append(data)
-
 
 def _parsed(found: Preview) -> Element:
-    reader = _Reader()
-    reader.feed(found.page.decode())
-    (root,) = reader.open
-    return root
+    return read_html(found.page.decode())
 
 
 def _row(row_id: str, content: Any, said: str, **more: Any) -> dict[str, Any]:

@@ -18,11 +18,10 @@ from rich.text import Text
 
 from flipbook.errors import ArgumentError, did_you_mean
 from flipbook.evaluate.compare import Compared, Comparison, compare
-from flipbook.evaluate.file_names import PREDICTIONS_FILE
+from flipbook.evaluate.file_names import EVALUATION_FOLDER, PREDICTIONS_FILE
 from flipbook.evaluate.predictions_file import read_predictions
 from flipbook.evaluate.rows import ROWS, TUNED
 from flipbook.evaluate.written import write_json_whole
-from flipbook.export.source import EVALUATION_IN_RUN
 from flipbook.score.prediction import Prediction
 
 HEADINGS = ("A", "B", "B - A", "95 % interval", "p", "questions")
@@ -76,7 +75,7 @@ def find_predictions(name: str) -> Path:
     path = Path(name).expanduser()
     if path.is_file():
         return path
-    inside = [path / PREDICTIONS_FILE, path / EVALUATION_IN_RUN / PREDICTIONS_FILE]
+    inside = [path / PREDICTIONS_FILE, path / EVALUATION_FOLDER / PREDICTIONS_FILE]
     found = next((file for file in inside if file.is_file()), None)
     if found is None:
         raise ArgumentError(

@@ -20,7 +20,13 @@ from flipbook.data.converting.needed import as_records
 from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source, sources_of
 from flipbook.errors import ArgumentError
-from flipbook.evaluate.file_names import PAGE_FILE, PREDICTIONS_FILE, SCORES_FILE, TEXT_FILE
+from flipbook.evaluate.file_names import (
+    EVALUATION_FOLDER,
+    PAGE_FILE,
+    PREDICTIONS_FILE,
+    SCORES_FILE,
+    TEXT_FILE,
+)
 from flipbook.evaluate.loading import DTYPES
 from flipbook.evaluate.report import print_report
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
@@ -231,4 +237,4 @@ def report_folder(model: str, out: str | None) -> Path:
         raise ArgumentError(
             f"--model {model} is no folder to write the report into: name one with --out."
         )
-    return folder / "evaluation"
+    return folder / EVALUATION_FOLDER

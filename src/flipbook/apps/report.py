@@ -12,10 +12,8 @@ import argparse
 from pathlib import Path
 
 from flipbook.errors import ArgumentError
-from flipbook.evaluate.file_names import LOG_FILE, SCORES_FILE
-from flipbook.evaluate.markdown import write_markdown
-from flipbook.evaluate.page.files import EVALUATION_FOLDER
-from flipbook.evaluate.page.write import write_report_page
+from flipbook.evaluate.file_names import EVALUATION_FOLDER, LOG_FILE, SCORES_FILE
+from flipbook.evaluate.report import write_pages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +33,7 @@ def run(args: argparse.Namespace) -> None:
     """
     folder, run_folder = report_folders(args.folder, run=args.run)
     try:
-        text = write_markdown(folder, run_folder=run_folder)
-        page = write_report_page(folder, run_folder=run_folder)
+        page, text = write_pages(folder, run_folder=run_folder)
     except OSError as error:
         raise ArgumentError(
             f"{folder} cannot be written to ({error.strerror}). Copy it to a place of your own."

@@ -17,13 +17,15 @@ from rich.console import Console
 from rich.table import Table
 
 from flipbook.apps.evaluate import adapter_base_of, report_folder
+from flipbook.apps.report import report_folders
 from flipbook.data.converting.needed import as_records
 from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source, sources_of
 from flipbook.errors import ArgumentError, DataError
-from flipbook.evaluate.file_names import SWEEP_FILE
+from flipbook.evaluate.file_names import SCORES_FILE, SWEEP_FILE
 from flipbook.evaluate.loading import DTYPES, open_model
 from flipbook.evaluate.picked import folders_to_set, trained_with, write_pick
+from flipbook.evaluate.report import write_pages
 from flipbook.evaluate.run import split_still_images
 from flipbook.evaluate.sweep import AUTO, NONE, Point, Sweep, points_of, sweep_points
 from flipbook.evaluate.written import write_json_whole
@@ -140,10 +142,19 @@ def _sweep(args: argparse.Namespace, pick: Point | str, out: Path, folders: list
     trained_at = Point(before.num_frames, before.frame_size)
     out.mkdir(parents=True, exist_ok=True)
     write_json_whole(out / SWEEP_FILE, found.as_dict(trained_at=trained_at))
+    _remake_pages(args.model, out)
     print_sweep(found, trained_at=trained_at, console=console)
     console.print(f"\nthe points       {out / SWEEP_FILE}", markup=False, soft_wrap=True)
     if found.picked is not None:
         _take(found.picked, points[found.picked], checkpoint, folders, console)
+
+
+def _remake_pages(model: str, out: Path) -> None:
+    """Let the reports that are there show the sweep, too: beside it, and that of the run."""
+    for folder in dict.fromkeys((out, Path(model).expanduser())):
+        if (folder / SCORES_FILE).is_file():
+            folder, run_folder = report_folders(str(folder))
+            write_pages(folder, run_folder=run_folder)
 
 
 def _questions(args: argparse.Namespace, out: Path, console: Console) -> tuple[AskedQuestion, ...]:

@@ -12,3 +12,4 @@ TEXT_FILE = "report.md"
 LOG_FILE = "log.jsonl"
 CONFIG_FILE = "config.yaml"
 ENVIRONMENT_FILE = "environment.json"
+EVALUATION_FOLDER = "evaluation"  # of a run or model, where `flipbook evaluate` reports on it

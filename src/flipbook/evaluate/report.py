@@ -25,7 +25,7 @@ from flipbook.evaluate.gallery import write_gallery
 from flipbook.evaluate.markdown import write_markdown
 from flipbook.evaluate.page.write import write_report_page
 from flipbook.evaluate.predictions_file import write_predictions
-from flipbook.evaluate.rows import ROWS, STILL_IMAGES
+from flipbook.evaluate.rows import MEANING, ROWS, STILL_IMAGES
 from flipbook.evaluate.written import write_json_whole
 from flipbook.score.prediction import Prediction
 from flipbook.score.questions import AskedQuestion
@@ -98,9 +98,17 @@ def write_report(
         (folder / GALLERY_FILE).unlink(missing_ok=True)
     else:
         write_gallery(folder, gallery)
-    told_by = None if run_folder is None else Path(run_folder)
-    write_markdown(folder, run_folder=told_by)
-    write_report_page(folder, run_folder=told_by)
+    write_pages(folder, run_folder=None if run_folder is None else Path(run_folder))
+
+
+def write_pages(folder: Path, *, run_folder: Path | None = None) -> tuple[Path, Path]:
+    """Return the paths of report.html and report.md, made from the files in a folder.
+
+    Raises:
+        ArgumentError: there are no scores or predictions, or a file is damaged.
+    """
+    text = write_markdown(folder, run_folder=run_folder)
+    return write_report_page(folder, run_folder=run_folder), text
 
 
 def print_report(report: Report, *, console: Console | None = None) -> None:
@@ -124,7 +132,7 @@ def print_report(report: Report, *, console: Console | None = None) -> None:
 def means_table(scores: Mapping[str, Score]) -> Table:
     """Return one line for each row: its mean score, its questions, and what it means."""
     table = Table(box=None, padding=(0, 1, 0, 0))  # within 80 columns
-    for heading in ("row", "mean", "interval", "questions", "tuning; what the model sees"):
+    for heading in ("row", "mean", "interval", "questions", MEANING):
         is_number = heading in ("mean", "interval", "questions")
         table.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number)
     for row, score in scores.items():

@@ -11,6 +11,8 @@ TUNED, UNTUNED = "tuned", "untuned"
 STILL_IMAGES = "still_images_"
 STILLS_BEFORE, STILLS_AFTER = f"{STILL_IMAGES}before", f"{STILL_IMAGES}after"
 
+MEANING = "tuning; what the model sees"  # heading of what stands in ROWS
+
 ROWS = {
     UNTUNED: "before; frames in order",
     TUNED: "after; frames in order",

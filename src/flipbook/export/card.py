@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from flipbook.evaluate.rows import ROWS
+from flipbook.evaluate.rows import MEANING, ROWS
 from flipbook.export.usage import ADAPTER, uses_of
 from flipbook.model.licence import OUR_TAG, RESEARCH_ONLY_NOTICE
 from flipbook.model.processing import DEFAULT_FRAME_SIZE
@@ -181,9 +181,14 @@ def _scores(facts: CardFacts) -> list[str]:
         return []
     scores, counts = facts.scores, facts.scores.get("num_questions", {})
     rows = [row for row in ROWS if row in scores]
-    lines = ["## Scores", "", "Accuracy, with the controls that tell what it rests on.", ""]
+    lines = [
+        "## Scores",
+        "",
+        "Means over tasks, with the controls that tell what they rest on.",
+        "",
+    ]
     lines += _table(
-        ("row", "accuracy", "questions", "which model, and what it sees"),
+        ("row", "score", "questions", MEANING),
         [(row, f"{scores[row][MEAN]:.3f}", sum(counts[row].values()), ROWS[row]) for row in rows],
     )
     tasks = list(dict.fromkeys(task for row in rows for task in counts[row]))

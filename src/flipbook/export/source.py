@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flipbook.errors import ArgumentError
-from flipbook.evaluate.file_names import SCORES_FILE
+from flipbook.evaluate.file_names import EVALUATION_FOLDER, SCORES_FILE
 from flipbook.evaluate.rows import ROWS
 from flipbook.model.folders import (
     ADAPTER_IN_RUN,
@@ -23,7 +23,6 @@ from flipbook.model.folders import (
 )
 from flipbook.score.scores import MEAN
 
-EVALUATION_IN_RUN = "evaluation"  # where `flipbook evaluate` reports on a run
 ADAPTER_HOME = "hf"
 
 
@@ -128,7 +127,7 @@ def read_scores(folder: Path) -> dict[str, Any] | None:
     Raises:
         ArgumentError: the file is damaged.
     """
-    for path in (folder / SCORES_FILE, folder / EVALUATION_IN_RUN / SCORES_FILE):
+    for path in (folder / SCORES_FILE, folder / EVALUATION_FOLDER / SCORES_FILE):
         if path.is_file():
             return _read(path)
     return None

@@ -6,27 +6,9 @@ import numpy as np
 import pytest
 from pycocoevalcap.cider.cider_scorer import CiderScorer
 
+from fixtures_captions import CAPTION_WORDS
 from flipbook.score.metrics.cider import cider_d
 from flipbook.score.metrics.words import plain_words
-
-WORDS = [
-    "the",
-    "a",
-    "man",
-    "Man",
-    "lifts,",
-    "box",
-    "boxes.",
-    "red",
-    "left-hand",
-    "it's",
-    "café",
-    "3",
-    "猫",
-    "!",
-    "quickly",
-    "slowly",
-]
 
 
 def _by_coco(captions: list[str], references: list[list[str]]) -> tuple[float, list[float]]:
@@ -43,7 +25,7 @@ def test_values_are_those_of_the_coco_evaluation(seed: int) -> None:
     rng = np.random.default_rng(seed)
 
     def text() -> str:
-        return " ".join(rng.choice(WORDS, size=rng.integers(0, 15)))
+        return " ".join(rng.choice(CAPTION_WORDS, size=rng.integers(0, 15)))
 
     captions = [text() for _ in range(20)]
     references = [[text() for _ in range(rng.integers(1, 6))] for _ in captions]

@@ -9,27 +9,10 @@ import numpy as np
 import pytest
 from sacrebleu.metrics import BLEU, CHRF
 
+from fixtures_captions import CAPTION_WORDS
 from flipbook.score.measure import Measure
 from flipbook.score.metrics.corpus import bleu_4, chrf
 
-WORDS = [
-    "the",
-    "a",
-    "man",
-    "Man",
-    "lifts,",
-    "box",
-    "boxes.",
-    "red",
-    "left-hand",
-    "it's",
-    "café",
-    "3",
-    "猫",
-    "!",
-    "quickly",
-    "(slowly)",
-]
 Metric = Callable[[Sequence[str], Sequence[Sequence[str]]], Measure]
 BOTH = [pytest.param(bleu_4, BLEU, id="bleu"), pytest.param(chrf, CHRF, id="chrf")]
 
@@ -39,7 +22,7 @@ def _texts(seed: int, num: int) -> tuple[list[str], list[list[str]]]:
     rng = np.random.default_rng(seed)
 
     def text() -> str:
-        return " ".join(rng.choice(WORDS, size=rng.integers(0, 16)))
+        return " ".join(rng.choice(CAPTION_WORDS, size=rng.integers(0, 16)))
 
     answers = [text() for _ in range(num)]
     references = [[text() for _ in range(rng.integers(1, 5))] for _ in range(num)]

@@ -18,6 +18,7 @@ from flipbook.evaluate.file_names import (
     CONFIG_FILE,
     COST_FILE,
     ENVIRONMENT_FILE,
+    EVALUATION_FOLDER,
     GALLERY_FILE,
     LOG_FILE,
     PREDICTIONS_FILE,
@@ -26,8 +27,6 @@ from flipbook.evaluate.file_names import (
 )
 from flipbook.train.data_summary import DATA_FILE
 from flipbook.train.followed import FOLLOWED_FILE
-
-EVALUATION_FOLDER = "evaluation"  # of a model: its parent has the name that says more
 
 Line = Mapping[str, Any]
 _Found = TypeVar("_Found")
@@ -80,7 +79,7 @@ def read_report_files(folder: Path, *, run_folder: Path | None = None) -> Report
         log=_lines(run_folder / LOG_FILE),
         followed=_lines(run_folder / FOLLOWED_FILE),
         cost=_json(folder / COST_FILE),
-        sweep=_json(folder / SWEEP_FILE),
+        sweep=_json(folder / SWEEP_FILE) or _json(folder / EVALUATION_FOLDER / SWEEP_FILE),
         gallery=_json(folder / GALLERY_FILE),
         data=_json(run_folder / DATA_FILE),
         config=_read(run_folder / CONFIG_FILE, str) or "",

@@ -19,7 +19,7 @@ from flipbook.evaluate.page.numbers import (
     with_interval,
 )
 from flipbook.evaluate.page.tables import Table
-from flipbook.evaluate.rows import ROWS, STILL_IMAGES, TUNED, UNTUNED
+from flipbook.evaluate.rows import MEANING, ROWS, STILL_IMAGES, TUNED, UNTUNED
 from flipbook.score.scores import MEAN
 
 MOST_DOTS = 40  # tasks that are drawn; the table has all
@@ -47,7 +47,7 @@ def rows_table(scores: Mapping[str, Any]) -> Table:
         rows.append((CHANCE, number(scores[CHANCE][MEAN]), "", "", "random answers"))
     return Table(
         "Score of every row",
-        ("row", "score", "questions", "videos", "what it is"),
+        ("row", "score", "questions", "videos", MEANING),
         tuple(rows),
         "The score is the mean over tasks. Intervals hold 95 % of what other videos of the same "
         "kind would give.",
