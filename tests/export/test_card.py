@@ -120,7 +120,7 @@ def test_base_recipe_and_data_are_told() -> None:
 def test_scores_stand_beside_their_controls_and_questions() -> None:
     card = make_card(_facts())
     assert "| tuned | 0.875 | 40 | after; frames in order |" in card
-    assert "| shuffled | 0.375 | 39 | after tuning; frames in random order |" in card
+    assert "| shuffled | 0.375 | 39 | after; frames in random order |" in card
     assert "| task | untuned | tuned | shuffled |" in card
     assert "| order | 0.250 | 0.875 | 0.375 |" in card
     assert "It reads the order of frames." in card

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from flipbook.data.generated.scenes import Question
+from flipbook.data.generated.movies import Question
 from flipbook.model.tiny.build import TOKENS_PER_FRAME, build_model, build_tokenizer
 
 

@@ -184,7 +184,7 @@ def _scores(facts: CardFacts) -> list[str]:
     lines = [
         "## Scores",
         "",
-        "Means over tasks, with the controls that tell what they rest on.",
+        "Means over tasks, and the controls that tell what they rest on.",
         "",
     ]
     lines += _table(
