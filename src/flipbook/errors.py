@@ -1,18 +1,21 @@
 """Every error that flipbook raises on purpose, grouped by who can fix it.
 
 FlipbookError
-├── ArgumentError          a flag or a line of a configuration file
-├── DataError              a file of the data set
-│   ├── ManifestError      a JSON or JSONL file of records cannot be read
-│   ├── MediaError         a video or an image cannot give its frames
-│   └── RecordError        one record cannot be trained on
-│       ├── BudgetError    it needs more tokens than the model may read
-│       └── LabelError     its labels could not be proven right
-├── CheckpointError        a model folder
-└── TrainingError          the run itself: the numbers, or nothing to train
+├── ArgumentError          2   a flag or a line of a configuration file
+├── DataError              3   a file of the data set
+│   ├── ManifestError          a JSON or JSONL file of records cannot be read
+│   ├── MediaError             a video or an image cannot give its frames
+│   └── RecordError            one record cannot be trained on
+│       ├── BudgetError        it needs more tokens than the model may read
+│       └── LabelError         its labels could not be proven right
+├── TrainingError          4   the run itself: the numbers, or nothing to train
+├── StorageError           5   a disk or a folder that cannot be written to or read back
+│   └── CheckpointError        a model folder
+├── WorkerError            6   a process that decodes, or one of several that train
+└── StoppedError           75  the run was asked to stop, and can go on
 
-A message says what is wrong, where, and what to do next. Mistakes of the programmer are plain
-`ValueError` or `AssertionError`.
+The numbers are exit codes of the command line. A message says what is wrong, where, and what to do
+next. Mistakes of the programmer are plain `ValueError` or `AssertionError`.
 """
 
 from __future__ import annotations
@@ -24,6 +27,8 @@ from collections.abc import Iterable
 class FlipbookError(Exception):
     """Base of every error raised on purpose; the command line prints it without a traceback."""
 
+    exit_code = 2
+
 
 class ArgumentError(FlipbookError):
     """A flag or a line of a configuration file is wrong."""
@@ -31,6 +36,8 @@ class ArgumentError(FlipbookError):
 
 class DataError(FlipbookError):
     """A file of the data set is wrong."""
+
+    exit_code = 3
 
 
 class ManifestError(DataError):
@@ -69,12 +76,32 @@ class LabelError(RecordError):
     """The labels of a record could not be proven right."""
 
 
-class CheckpointError(FlipbookError):
+class TrainingError(FlipbookError):
+    """The run itself went wrong: a number that is not finite, or nothing to train."""
+
+    exit_code = 4
+
+
+class StorageError(FlipbookError):
+    """A disk or a folder cannot be written to, or does not give back what was written."""
+
+    exit_code = 5
+
+
+class CheckpointError(StorageError):
     """A model folder is incomplete, damaged, or of an unknown kind."""
 
 
-class TrainingError(FlipbookError):
-    """The run itself went wrong: a number that is not finite, or nothing to train."""
+class WorkerError(FlipbookError):
+    """A process died, hung or fell behind: one that decodes, or one of several that train."""
+
+    exit_code = 6
+
+
+class StoppedError(FlipbookError):
+    """The run was asked to stop, has saved what it had, and can go on from there."""
+
+    exit_code = 75
 
 
 def one_line(text: str) -> str:

@@ -3,13 +3,13 @@
     model, data module, TrainingArguments -> a trained model and its log
 
 The loop, the optimizer, mixed precision and the processes are those of `transformers.Trainer`.
-What is ours: the loss of a Batch, what stays in evaluation mode, rates by part, answers in words at
-each evaluation, and stopping where the numbers, or the data, are not sound.
+What is ours: the loss of a Batch, what stays in evaluation mode, rates by part and answers in words
+at each evaluation; see `sound_steps.py` for when a step is refused, and `saves.py` for what a
+checkpoint is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
-from transformers import PrinterCallback, Trainer
+from transformers import PrinterCallback
 from transformers.integrations.integration_utils import TensorBoardCallback
 
 from flipbook.data.batch import DataModule
@@ -25,8 +25,6 @@ from flipbook.data.conversation import IGNORE_INDEX
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.packing import PackedBatches
 from flipbook.data.store import FeatureStore
-from flipbook.errors import TrainingError
-from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.fastvlm import (
     encode_visuals,
@@ -40,14 +38,16 @@ from flipbook.model.tuning import keep_at_rest, modules_at_rest, parameter_group
 from flipbook.score.prediction import Prediction
 from flipbook.train.answers import Examination, metrics_of
 from flipbook.train.arguments import TrainingArguments
-from flipbook.train.batches import BatchRules, make_loader, sound, with_one_label
+from flipbook.train.batches import BatchRules, make_loader, with_one_label
 from flipbook.train.followed import FollowedAnswers
 from flipbook.train.progress import ProgressCallback
+from flipbook.train.saves import WholeSaves
+from flipbook.train.sound_steps import SoundSteps
 
 VISION_PREFIXES = ("vision_tower", "multi_modal_projector")
 
 
-class FlipbookTrainer(Trainer):
+class FlipbookTrainer(SoundSteps, WholeSaves):
     """A `transformers.Trainer` for Batches of flipbooks.
 
     Args:
@@ -90,8 +90,8 @@ class FlipbookTrainer(Trainer):
         self.checkpoint = checkpoint
         self.progress = progress
         self.rules = rules or BatchRules()
+        self.beside = []
         self.store = store
-        self.adapter_base: AdapterBase | None = None
         self.examination: Examination | None = None
         self.followed: FollowedAnswers | None = None
         self.remove_callback(PrinterCallback)  # the progress callback shows the log
@@ -136,8 +136,7 @@ class FlipbookTrainer(Trainer):
             loss = result.loss * 0.0 if inputs["is_filler"] else result.loss
             if self._vision_trains and model.training and not inputs["visuals"]:
                 loss = loss + touch_vision(model, frame_size=self._settings.frame_size)
-        if not torch.isfinite(loss):
-            raise TrainingError(_not_finite("loss", self.state.global_step, inputs["record_ids"]))
+        self.refuse_loss(loss, inputs["record_ids"])
         if model.training and not inputs["is_filler"]:
             self.progress.throughput.add(
                 num_samples=len(inputs["record_ids"]) * self.args.world_size,
@@ -180,36 +179,6 @@ class FlipbookTrainer(Trainer):
         num_targets = (inputs["labels"] != IGNORE_INDEX).sum().to(self._validation)
         self._validation += torch.stack([loss.to(self._validation) * num_targets, num_targets])
         return loss, None, None
-
-    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> Any:
-        """Return the batches of a step and how many tokens are learned in them.
-
-        Raises:
-            MediaError, RecordError: a sample of one of them could not be made.
-        """
-        return super().get_batch_samples(map(sound, epoch_iterator), num_batches, device)
-
-    def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        prepared: dict[str, Any] = super()._prepare_inputs(sound(inputs))
-        return prepared
-
-    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
-        norm = super()._get_grad_norm(model, grad_norm=grad_norm)  # type: ignore[no-untyped-call]
-        # In fp16 an infinite gradient is expected now and then: the loss scaler skips that step.
-        if not self.args.fp16 and not torch.isfinite(torch.as_tensor(norm)):
-            raise TrainingError(_not_finite("gradient", self.state.global_step, []))
-        return norm
-
-    def _save(
-        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
-    ) -> None:
-        super()._save(output_dir, state_dict)
-        if not self.args.should_save:
-            return  # the library calls this in every process and writes in one
-        folder = output_dir or str(self.args.output_dir)
-        self._settings.save(folder)
-        if self.adapter_base is not None:
-            self.adapter_base.save(folder)  # so that an adapter on the way is loaded with care, too
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Return the optimizer, with one learning rate for each part."""
@@ -283,12 +252,3 @@ class FlipbookTrainer(Trainer):
         loader = make_loader(dataset, batches, args=self.arguments, collator=collator)
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
-
-
-def _not_finite(what: str, step: int, record_ids: Sequence[str]) -> str:
-    where = f" Records of the batch: {', '.join(record_ids)}." if record_ids else ""
-    return (
-        f"The {what} of step {step + 1} is not finite (NaN or infinite).{where} The weights were "
-        "not changed by it. Lower --learning_rate, train with --bf16 instead of --fp16, or look "
-        "at these records."
-    )
