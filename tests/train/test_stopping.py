@@ -62,6 +62,10 @@ def test_the_user_may_know_better() -> None:
             [*BOTH, "--early_stopping_patience=1", "--save_strategy=no"],
             "needs the best checkpoint to be kept. Set --save_strategy",
         ),
+        (
+            [*BOTH, "--eval_num_answers=0", "--follow_num_answers=2"],
+            "follow_num_answers 2 follows.*eval_num_answers is 0",
+        ),
         ([*BOTH, "--follow_num_answers=-1"], "--follow_num_answers.*must be 0 or more"),
     ],
 )

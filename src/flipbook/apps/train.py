@@ -16,7 +16,9 @@ from flipbook.evaluate.file_names import PAGE_FILE, TEXT_FILE
 from flipbook.evaluate.report import print_report
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
 from flipbook.train.arguments import Arguments
+from flipbook.train.data_summary import DATA_FILE
 from flipbook.train.features import store_folder, store_max_bytes
+from flipbook.train.followed import FOLLOWED_FILE
 from flipbook.train.parsing import make_parser, parse_arguments
 from flipbook.train.run import RunResult, train
 
@@ -82,6 +84,8 @@ def print_places(result: RunResult, *, console: Console) -> None:
         "the tuned model": result.model_folder,
         "scores": result.run_folder / "scores.json",
         "every answer": result.run_folder / "predictions.jsonl",
+        "a few answers, as it learned": result.run_folder / FOLLOWED_FILE,
+        "what it was trained on": result.run_folder / DATA_FILE,
         "log": result.run_folder / "log.jsonl",
         "curves (tensorboard --logdir)": result.run_folder / "tensorboard",
         "configuration": result.run_folder / "config.yaml",

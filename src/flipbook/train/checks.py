@@ -45,6 +45,7 @@ def check_together(
     _check_layout(model, data, training)
     _check_accelerator(training)
     _check_best(training, explicit)
+    _check_followed(training, explicit)
     choose_attention(model.attn_implementation, device_type=training.device.type)
     if data.max_batch_tokens and training.auto_find_batch_size:
         raise ArgumentError(
@@ -160,6 +161,16 @@ def _check_accelerator(training: TrainingArguments) -> None:
                 f"--accelerator_config with {name} is not supported: each process gets batches "
                 "that were packed for it. Leave it out."
             )
+
+
+def _check_followed(training: TrainingArguments, explicit: frozenset[str]) -> None:
+    asked = "follow_num_answers" in explicit and training.follow_num_answers > 0
+    if asked and training.eval_num_answers == 0:
+        raise ArgumentError(
+            f"--follow_num_answers {training.follow_num_answers} follows some of the questions "
+            "that are answered at each evaluation, and --eval_num_answers is 0. Raise that, or "
+            "leave it out."
+        )
 
 
 def _check_best(training: TrainingArguments, explicit: frozenset[str]) -> None:
