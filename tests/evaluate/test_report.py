@@ -32,7 +32,7 @@ from flipbook.score.scores import score_of
 ALWAYS = {PREDICTIONS_FILE, SCORES_FILE, PAGE_FILE, TEXT_FILE}
 SPREAD = Spread(median=30.0, low=20.0, high=40.0)
 COST = Cost(
-    device="cpu (2 threads)",
+    device="cpu, 2 threads",
     dtype="float32",
     num_questions=4,
     frames=8,

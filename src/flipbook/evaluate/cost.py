@@ -148,7 +148,8 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda, {torch.cuda.get_device_name(device)}"
     if device.type == "cpu":
-        return f"cpu, {torch.get_num_threads()} threads"
+        number = torch.get_num_threads()
+        return f"cpu, {number} thread{'s' if number > 1 else ''}"
     return device.type
 
 
