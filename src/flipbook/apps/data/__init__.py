@@ -7,7 +7,8 @@ To add a command: a module here with `add_arguments(parser)` and `run(args)`, an
 from __future__ import annotations
 
 import argparse
-import importlib
+
+from flipbook.apps.subcommands import add_commands, run_command
 
 COMMANDS = {
     "convert": "turn files of any known format into records",
@@ -20,20 +21,7 @@ COMMANDS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the words of `flipbook data`."""
-    commands = parser.add_subparsers(
-        dest="data_command", required=True, metavar="COMMAND", parser_class=type(parser)
-    )
-    for name, about in COMMANDS.items():
-        module = importlib.import_module(f"flipbook.apps.data.{name}")
-        module.add_arguments(
-            commands.add_parser(name, help=about, description=about, allow_abbrev=False)
-        )
+    add_commands(parser, __name__, COMMANDS)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Run the command that was named.
-
-    Raises:
-        FlipbookError: see the command.
-    """
-    importlib.import_module(f"flipbook.apps.data.{args.data_command}").run(args)
+run = run_command

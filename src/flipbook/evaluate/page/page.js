@@ -1,6 +1,5 @@
 (() => {
   const cards = [...document.querySelectorAll(".card")];
-  const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
   addEventListener("beforeprint", () => {
     document.querySelectorAll("details:not([open])").forEach((part) => {
@@ -23,7 +22,7 @@
   const nothing = document.getElementById("nothing");
   const words = cards.map((card) => card.textContent.toLowerCase());
 
-  const visible = () => cards.filter((card) => !card.hidden);
+  const { visible, go, step } = walkAmong(cards, ".card");
   const answerOf = (card) =>
     [...card.querySelectorAll(".answers tbody tr")].find((line) => line.dataset.row === row.value);
 
@@ -62,20 +61,6 @@
   function clear() {
     search.value = verdict.value = task.value = kind.value = "";
     filter();
-  }
-
-  function go(card) {
-    if (!card) return;
-    card.focus({ preventScroll: true });
-    card.scrollIntoView({ block: "start", behavior: calm.matches ? "auto" : "smooth" });
-  }
-
-  function step(by) {
-    const shown = visible();
-    const here = shown.indexOf(document.activeElement.closest(".card"));
-    if (here >= 0) return go(shown[Math.min(Math.max(here + by, 0), shown.length - 1)]);
-    const below = shown.findIndex((card) => card.getBoundingClientRect().bottom > 120);
-    return go(shown[by > 0 || below < 0 ? Math.max(below, 0) : Math.max(below - 1, 0)]);
   }
 
   const keys = {

@@ -4,9 +4,8 @@
   const nothing = document.getElementById("nothing");
   const records = [...document.querySelectorAll(".record")];
   const texts = records.map((record) => record.textContent.toLowerCase());
-  const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-  const visible = () => records.filter((record) => !record.hidden);
+  const { visible, go, step } = walkAmong(records, ".record");
 
   function filter() {
     const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -21,20 +20,6 @@
   function clear() {
     search.value = "";
     filter();
-  }
-
-  function go(record) {
-    if (!record) return;
-    record.focus({ preventScroll: true });
-    record.scrollIntoView({ block: "start", behavior: calm.matches ? "auto" : "smooth" });
-  }
-
-  function step(by) {
-    const shown = visible();
-    const here = shown.indexOf(document.activeElement.closest(".record"));
-    if (here >= 0) return go(shown[Math.min(Math.max(here + by, 0), shown.length - 1)]);
-    const below = shown.findIndex((record) => record.getBoundingClientRect().bottom > 120);
-    return go(shown[by > 0 || below < 0 ? Math.max(below, 0) : Math.max(below - 1, 0)]);
   }
 
   const keys = {
