@@ -45,6 +45,7 @@ _SIGNATURES = (
     (b"\x89PNG", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
     (b"BM", "a BMP picture"),
+    (b"PK\x03\x04", "a ZIP archive: unpack it"),
     (b"RIFF", "a RIFF file without video"),
     (b"#EXTM3U", "a playlist"),
     (b"ffconcat", "a playlist"),
