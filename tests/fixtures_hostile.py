@@ -163,7 +163,7 @@ def _make_cut(folder: Path) -> None:
 
 def _make_bombs(folder: Path) -> None:
     grey = "color=c=gray:s=8192x8192:r=1:d=1"
-    codec = "-c:v libx264 -preset ultrafast -frames:v 1".split()
+    codec = ["-c:v", "libx264", "-preset", "ultrafast", "-frames:v", "1"]
     run_ffmpeg("-f", "lavfi", "-i", grey, *codec, folder / "bomb.mp4")
     header = b"GIF89a" + struct.pack("<HHBBB", 30_000, 30_000, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
     picture = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x4c\x01\x00\x3b"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from flipbook.data.turns import Media, MediaKind
-from flipbook.errors import ArgumentError, MediaError, RecordError
+from flipbook.errors import ArgumentError, ManifestError, MediaError, RecordError
 from flipbook.video.decode import is_video_file
 from flipbook.video.frame_files import list_frame_files
 from flipbook.video.frames import is_image_file
@@ -59,7 +59,8 @@ class MediaFolders:
             )
         self.start = manifest_folder if image_folder is None else Path(image_folder).absolute()
         named = (self.start, manifest_folder, *((extracted,) if extracted is not None else ()))
-        self.folders = tuple(dict.fromkeys(map(os.path.realpath, named)))
+        own = [os.path.realpath(folder) for folder in named]
+        self.folders = tuple(dict.fromkeys([*own, *filter(None, map(_blobs_of, own))]))
         self._looks_up = looks_up
         self._found: dict[str, Media] = {}
         self._real_folders: dict[str, str] = {}
@@ -161,6 +162,33 @@ def _is_file_name(path: str) -> bool:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:
         return False
+
+
+def found_in(path: Path, folder: Path) -> Path:
+    """Return the path of a file that nobody named, and that lies in a folder that someone named.
+
+    Raises:
+        ManifestError: it is a link that leads out of the folder.
+    """
+    real, own = os.path.realpath(path), os.path.realpath(folder)
+    if any(is_inside(real, place) for place in (own, _blobs_of(own)) if place is not None):
+        return path
+    raise ManifestError(
+        f"{path}: is a link that leads out of {folder}, and only files in it are read; put the "
+        "file itself there, or name it"
+    )
+
+
+def _blobs_of(folder: str) -> str | None:
+    """Return where the files of a folder lie that the hub's cache keeps as links, if it does.
+
+    models--owner--name/snapshots/REVISION/a.mp4  ->  models--owner--name/blobs/HASH
+    """
+    owner, mark, rest = folder.rpartition(f"{os.sep}snapshots{os.sep}")
+    if not mark or os.sep in rest:
+        return None
+    blobs = os.path.join(owner, "blobs")
+    return blobs if os.path.realpath(blobs) == blobs and os.path.isdir(blobs) else None
 
 
 def is_inside(path: str, folder: str) -> bool:

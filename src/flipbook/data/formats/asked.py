@@ -20,6 +20,7 @@ from flipbook.data.formats.containers import read_object
 from flipbook.data.formats.media_names import MediaNames
 from flipbook.data.formats.origin import Origin
 from flipbook.data.json_text import BadRow
+from flipbook.data.media_folders import found_in
 from flipbook.data.parts import shown
 from flipbook.errors import ManifestError, RecordError
 
@@ -216,7 +217,7 @@ def object_beside(path: Path, names: Iterable[str]) -> Row:
         ManifestError: it is there and cannot be read.
     """
     beside = next((path.parent / name for name in names if (path.parent / name).is_file()), None)
-    return read_object(beside) if beside is not None else {}
+    return read_object(found_in(beside, path.parent)) if beside is not None else {}
 
 
 def listed(rows: Iterator[tuple[int, Any]], path: Path, *, key: str) -> dict[str, Row]:

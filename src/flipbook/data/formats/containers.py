@@ -21,6 +21,7 @@ from flipbook.data.formats.huggingface import (
     rows_of_parquet,
 )
 from flipbook.data.json_text import BadRow, StrictDecoder
+from flipbook.data.media_folders import found_in
 from flipbook.data.rows import read_rows
 from flipbook.errors import ManifestError, did_you_mean
 
@@ -125,7 +126,7 @@ def _rows_of_folder(path: Path, extracted: Path | None) -> Iterator[NumberedRow]
         )
     number = 0
     for listed in lists:
-        for _, row in rows_of(listed, extracted=extracted):
+        for _, row in rows_of(found_in(listed, path), extracted=extracted):
             number += 1
             yield number, _placed(row, listed.parent.relative_to(path))
 

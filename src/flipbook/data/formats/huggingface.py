@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from flipbook.data.extras import split_named
 from flipbook.data.formats.embedded import EmbeddedFiles, NoMediaError, without_bytes
 from flipbook.data.json_text import BadRow
+from flipbook.data.media_folders import found_in
 from flipbook.errors import ManifestError
 
 NumberedRow = tuple[int, Any]
@@ -54,7 +55,7 @@ def rows_of_data_set(path: Path, *, extracted: Path | None) -> Iterator[Numbered
     number = 0
     for shard in _shards(path):
         read = rows_of_parquet if shard.path.suffix == ".parquet" else _rows_of_arrow
-        for _, row in read(shard.path, extracted=extracted):
+        for _, row in read(found_in(shard.path, path), extracted=extracted):
             number += 1
             if shard.split is not None and isinstance(row, dict):
                 row.setdefault("split", shard.split)
@@ -190,7 +191,7 @@ def _names_in(path: Path, key: str) -> list[str]:
         ManifestError: it lists none, or one that is no plain name.
     """
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))[key]
+        listed = json.loads(found_in(path, path.parent).read_text(encoding="utf-8"))[key]
         names = [item["filename"] if isinstance(item, dict) else item for item in listed]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ManifestError(

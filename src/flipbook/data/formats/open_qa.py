@@ -29,6 +29,7 @@ from flipbook.data.formats.asked import (
 from flipbook.data.formats.containers import rows_of
 from flipbook.data.formats.media_names import MediaNames
 from flipbook.data.formats.origin import Head, Origin
+from flipbook.data.media_folders import found_in
 from flipbook.data.parts import shown
 from flipbook.errors import ManifestError, RecordError
 
@@ -155,8 +156,9 @@ def _read_msr(origin: Origin, task: str, place: Callable[[str, str], tuple[str, 
 def _msvd_names(origin: Origin) -> dict[str, str]:
     """Return how files are called that rows call vid1, vid2, ...: {"vid1": "mv89psg6zh4_33_46"}."""
     for folder in (origin.path.parent, origin.media_folder):
-        if (folder / _MSVD_NAMES).is_file():
-            lines = [str(line).split() for _, line in rows_of(folder / _MSVD_NAMES)]
+        path = folder / _MSVD_NAMES
+        if path.is_file():
+            lines = [str(line).split() for _, line in rows_of(found_in(path, folder))]
             return {line[1]: line[0] for line in lines if len(line) == 2}
     return {}
 
@@ -170,7 +172,7 @@ def _answers_path(origin: Origin) -> Path:
             f"{origin.path}: holds questions without answers, and no {path.name} with them lies "
             "beside it; name it with --answers"
         )
-    return path
+    return found_in(path, origin.path.parent)
 
 
 def _type_of(answer: Row, record_id: str) -> str:

@@ -37,6 +37,7 @@ from flipbook.data.formats.containers import rows_of
 from flipbook.data.formats.media_names import MediaNames
 from flipbook.data.formats.origin import Head, Origin
 from flipbook.data.formats.prompts import FEEDBACK_PROMPT
+from flipbook.data.media_folders import found_in
 from flipbook.errors import RecordError
 
 _FEEDBACK_KEYS = ("feedback", "feedbacks")
@@ -135,5 +136,5 @@ def _persons(path: Path) -> dict[str, object]:
     """Return the person in each clip, by the name of its file; empty where nobody says."""
     if not path.is_file():
         return {}
-    rows = [row for _, row in rows_of(path) if isinstance(row, dict)]
+    rows = [row for _, row in rows_of(found_in(path, path.parent)) if isinstance(row, dict)]
     return {Path(str(row.get("video_path"))).stem: row.get("worker_id") for row in rows}

@@ -28,6 +28,7 @@ from flipbook.data.formats.turns_of import (
     read_tagged,
     with_system,
 )
+from flipbook.data.media_folders import found_in
 from flipbook.data.parts import shown
 from flipbook.data.turns import Role
 from flipbook.errors import ManifestError, RecordError, did_you_mean
@@ -85,7 +86,7 @@ def read_dataset_info(origin: Origin) -> Rows:
             elsewhere, or is not described as LLaMA-Factory does.
     """
     info_path = origin.path.with_name(INFO_NAME)
-    info = _described(read_object(info_path))
+    info = _described(read_object(found_in(info_path, info_path.parent)))
     is_info = origin.path.name == INFO_NAME
     name = _chosen(list(info) if is_info else _names_of(origin.path), origin.part, info_path)
     described = info[name]
@@ -106,6 +107,7 @@ def read_dataset_info(origin: Origin) -> Rows:
         )
     read = _READ[formatting]
     for path in _files(described, name, info_path):
+        found_in(path, info_path.parent)
         source = replace(origin, path=path, image_folder=origin.image_folder or info_path.parent)
         yield from own_rows(source, lambda row, record_id: _rows(row, record_id, data_set, read))
 
@@ -184,7 +186,7 @@ def _names_of(path: Path) -> list[str]:
     if path == info_path or path.is_dir() or not info_path.is_file():
         return []
     try:
-        described = _described(read_object(info_path))
+        described = _described(read_object(found_in(info_path, info_path.parent)))
     except ManifestError:
         return []  # it is not of this file that it is broken
     return [name for name, about in described.items() if about.get("file_name") == path.name]
