@@ -26,6 +26,7 @@ from typing import Any
 
 from jinja2 import TemplateError
 
+from flipbook.data.template_limits import render_limited
 from flipbook.data.template_texts import BROUGHT_ALONG
 from flipbook.data.turns import Role
 from flipbook.errors import CheckpointError
@@ -79,16 +80,14 @@ def render(
         }
         for role, text in turns
     ]
+    names = {"messages": messages, "tools": None, "documents": None}
     try:
-        rendered = tokenizer.apply_chat_template(
-            messages,
-            chat_template=template.text,
-            tokenize=False,
-            add_generation_prompt=with_prompt,
+        return render_limited(
+            template.text,
+            tokenizer.special_tokens_map | names | {"add_generation_prompt": with_prompt},
         )
-    except (TemplateError, TypeError) as error:
+    except TemplateError as error:
         raise TemplateMisfitError(f"it refuses the conversation ({error})") from error
-    return str(rendered)
 
 
 def choose_template(tokenizer: Any, chat_template: str | None) -> Template:
