@@ -14,6 +14,7 @@ from jinja2.exceptions import SecurityError
 
 _MOST_BITS = 1024  # of a whole number
 _MOST_INDENT = 16
+_ENTRY_LETTERS = 16  # as many as an entry of a list counts for
 _MOST_LETTERS = 1 << 22  # of what a filter makes
 
 
@@ -29,12 +30,12 @@ def measure(value: Any, *, most: int) -> int:
     waiting = [value]
     while waiting:
         item = waiting.pop()
-        size += len(item) if isinstance(item, str) else 1
+        size += len(item) if isinstance(item, str) else _ENTRY_LETTERS
         if isinstance(item, Mapping):
             waiting += [*item.keys(), *item.values()]
         elif isinstance(item, (list, tuple, set, frozenset)):
             waiting += item
-        if size + len(waiting) > most:
+        if size + _ENTRY_LETTERS * len(waiting) > most:
             raise SecurityError(f"it makes something of more than {most:,} letters")
     return size
 

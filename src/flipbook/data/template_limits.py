@@ -30,7 +30,7 @@ from jinja2.utils import Namespace
 from flipbook.data.template_filters import GUARDED, measure, refuse_growth
 
 MOST_STEPS = 1_000_000  # rounds of loops, and calls
-MOST_CPU_S = 20.0  # of this thread alone, so that a busy machine stops nothing
+MOST_CPU_S = 10.0  # of this thread alone, so that a busy machine stops nothing
 MOST_SOURCE_LETTERS = 1 << 20
 ROOM_LETTERS = 1 << 21  # that a template may write beside what the conversation holds
 
@@ -47,6 +47,7 @@ _TEXT_METHODS = frozenset({
     "rindex", "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith", "strip",
     "swapcase", "title", "upper",
 })  # fmt: skip
+_OF_JINJA = ("_loop_vars", "_block_vars")  # which it gives to every call inside of a loop
 # What may go wrong in a program that a stranger wrote, when it is compiled and when it runs.
 TEMPLATE_ERRORS = (
     TemplateError,
@@ -187,11 +188,12 @@ class _LimitedEnvironment(ImmutableSandboxedEnvironment):
     def call(*words: Any, **values: Any) -> Any:  # noqa: N805 - a template may name any keyword
         environment, context, called, *given = words
         _step()
-        for value in (*given, *values.values()):
+        named = {name: values[name] for name in values if name not in _OF_JINJA}
+        for value in (*given, *named.values()):
             measure(value, most=_most_letters())
         owner = getattr(called, "__self__", None)
-        if isinstance(owner, str) and called.__name__ in GUARDED and not values:
-            return GUARDED[called.__name__](*_in_order(called.__name__, owner, given))
+        if isinstance(owner, str) and called.__name__ in GUARDED:
+            return GUARDED[called.__name__](*_in_order(called.__name__, owner, given), **named)
         return super(_LimitedEnvironment, environment).call(context, called, *given, **values)
 
 
