@@ -28,6 +28,21 @@ WEIGHT_FILES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
+# Sizes in a configuration, and far more than any model that FastVLM can be has.
+_MOST = {
+    "num_hidden_layers": 1000,
+    "layers": 1000,
+    "hidden_size": 1 << 17,
+    "mm_hidden_size": 1 << 17,
+    "embed_dims": 1 << 17,
+    "intermediate_size": 1 << 20,
+    "vocab_size": 1 << 24,
+    "num_attention_heads": 1 << 12,
+    "num_key_value_heads": 1 << 12,
+    "head_dim": 1 << 14,
+    "image_seq_length": 1 << 20,
+    "max_position_embeddings": 1 << 28,
+}
 # All that a model folder holds beside its weights.
 SMALL_FILES = ["*.json", "*.jinja", "merges.txt", "tokenizer.model", "README.md"]
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -141,13 +156,34 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        _check_sizes(path, content)
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: cannot be read as JSON ({error}). Copy or download the checkpoint again."
         ) from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: holds no JSON object. Copy the checkpoint again.")
     return content
+
+
+def _check_sizes(path: Path, content: object) -> None:
+    """Refuse sizes that no model has, before anybody makes room for them."""
+    if isinstance(content, list):
+        for item in content:
+            _check_sizes(path, item)
+    if not isinstance(content, dict):
+        return
+    for key, value in content.items():
+        most = _MOST.get(key)
+        numbers = value if isinstance(value, list) else [value]
+        if most is not None and any(
+            isinstance(item, (int, float)) and item > most for item in numbers
+        ):
+            raise CheckpointError(
+                f"{path}: {key} is {str(value)[:40]}, and no model has more than {most:,}. Copy or "
+                "download the checkpoint again."
+            )
+        _check_sizes(path, value)
 
 
 def write_json(path: Path, content: Any) -> None:
