@@ -91,7 +91,7 @@ def _read(folder: Path, options: dict[str, Any]) -> PreTrainedTokenizerBase:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, **options
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{folder}: the tokenizer cannot be loaded ({error}). Copy or download it again."
         ) from error
