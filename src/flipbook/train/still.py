@@ -130,7 +130,8 @@ def digest(tensor: Tensor) -> str:
     hashed = xxhash.xxh3_128(f"{own.dtype} {tuple(own.shape)}".encode())
     values = own.detach().contiguous().reshape(-1).view(torch.uint8)
     for chunk in torch.split(values, CHUNK_BYTES):
-        hashed.update(memoryview(chunk.cpu().numpy()))
+        data: Any = chunk.cpu().numpy()
+        hashed.update(data)
     return str(hashed.hexdigest())
 
 
