@@ -200,7 +200,6 @@ def test_the_best_checkpoint_is_chosen_by_any_measure(
 ) -> None:
     settings = EVALUATED | {
         "max_steps": 2,
-        "warmup_steps": 0,  # or the best may be the first, of which nothing was learned
         "save_strategy": "steps",
         "save_steps": 1,
         "validation_data_path": _kinds(generated),

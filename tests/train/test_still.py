@@ -33,6 +33,7 @@ def _run(
     rate: float = 1e-3,
     train_batch_norm: bool = False,
     sees_frames: bool = True,
+    undo: Change | None = None,
 ) -> None:
     """Let the check see a model before and after a change in place of training."""
     model = choose_trainable(make_model(260), parts.split())
@@ -49,6 +50,10 @@ def _run(
     check.on_train_begin(args, state, control, **told)
     check.on_step_begin(args, state, control, **told)
     change(model)
+    check.on_epoch_end(args, state, control, **told)
+    if undo is not None:
+        undo(model)
+        state.best_model_checkpoint = "RUN/checkpoint-1"
     check.on_train_end(args, state, control, **told)
 
 
@@ -98,6 +103,21 @@ def test_a_part_that_learned_nothing_is_named() -> None:
     with pytest.raises(TrainingError, match="Nothing of language_model has changed after 0 steps"):
         _run(change)
     _run(change, rate=0.0)  # a run that was stopped in the first step of its warm-up
+
+
+@torch.no_grad()
+def _forget(model: nn.Module) -> None:
+    for (_, parameter), (_, before) in zip(
+        model.named_parameters(), make_model(260).named_parameters(), strict=True
+    ):
+        parameter.copy_(before)
+
+
+def test_a_best_model_that_is_the_start_model_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    _run(_learn, undo=_forget)
+    assert (
+        "best evaluation, RUN/checkpoint-1, is of a model that had learned nothing" in caplog.text
+    )
 
 
 def test_without_frames_the_projector_need_not_learn() -> None:

@@ -8,6 +8,7 @@ BatchNorm layers that train. They are compared by hashes of their bytes; no copy
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -23,6 +24,7 @@ from flipbook.errors import TrainingError
 from flipbook.model.tuning import PARTS, part_of
 
 CHUNK_BYTES = 1 << 26  # that leave a GPU at a time
+_log = logging.getLogger(__name__)
 OF_QUANTISED = ("absmax", "SCB")  # scales that bitsandbytes keeps beside a weight of integers
 
 
@@ -48,10 +50,11 @@ class StillCheck(TrainerCallback):
         self._frozen: dict[str, str] = {}
         self._trained: dict[str, str] = {}
         self._learning: set[str] = set()  # parts for which a step with a rate was begun
+        self._learned: set[str] = set()  # parts that have changed
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take the hashes before the first step."""
-        self._learning = set()
+        self._learning, self._learned = set(), set()
         if self._accelerator.distributed_type != DistributedType.DEEPSPEED:
             self._frozen = digests(frozen_tensors(kwargs["model"], self._at_rest))
             self._trained = digests(trained_tensors(kwargs["model"]))
@@ -60,6 +63,12 @@ class StillCheck(TrainerCallback):
         """Note which parts may learn in this step; the first one of a warm-up has a rate of 0."""
         groups = kwargs["optimizer"].param_groups
         self._learning |= {group["part"] for group in groups if group["lr"] > 0}
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Note which parts have changed; afterwards the library may load an earlier checkpoint."""
+        if self._learning - self._learned and self._trained:
+            changed = _changed(self._trained, trained_tensors(kwargs["model"]))
+            self._learned |= {part_of(name) for name in changed}
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Compare with the hashes after the last step.
@@ -70,10 +79,9 @@ class StillCheck(TrainerCallback):
         if self._accelerator.distributed_type == DistributedType.DEEPSPEED:
             return
         moved = _changed(self._frozen, frozen_tensors(kwargs["model"], self._at_rest))
-        learned = {
-            part_of(name) for name in _changed(self._trained, trained_tensors(kwargs["model"]))
-        }
-        own = torch.tensor([len(moved), *(part in learned for part in PARTS)], device=args.device)
+        own = torch.tensor(
+            [len(moved), *(part in self._learned for part in PARTS)], device=args.device
+        )
         summed: Any = self._accelerator.reduce(own, reduction="sum")
         num_moved, *learned_in = summed.tolist()
         if num_moved:
@@ -85,6 +93,17 @@ class StillCheck(TrainerCallback):
         ]
         if idle:
             raise TrainingError(_tell_idle(idle, state))
+        is_best = state.best_model_checkpoint is not None
+        if (
+            is_best
+            and self._learning
+            and not _changed(self._trained, trained_tensors(kwargs["model"]))
+        ):
+            _log.warning(
+                "The best evaluation, %s, is of a model that had learned nothing yet, and that "
+                "model is kept: it is the start model.",
+                state.best_model_checkpoint,
+            )
 
     def _can_learn(self, part: str) -> bool:
         return self._sees_frames or part == "language_model"
@@ -142,12 +161,9 @@ def _changed(before: dict[str, str], tensors: Iterable[tuple[str, Tensor]]) -> l
 
 
 def _tell_idle(parts: list[str], state: Any) -> str:
-    why = ""
-    if state.best_model_checkpoint is not None:
-        why = f" The weights are those of the best evaluation, {state.best_model_checkpoint}."
     return (
         f"Nothing of {' and '.join(parts)} has changed after {state.global_step} steps, though it "
-        f"was to train.{why} No model is written; checkpoints are kept. Raise --learning_rate, or "
+        f"was to train. No model is written; checkpoints are kept. Raise --learning_rate, or "
         "leave out of --train_parts what cannot learn."
     )
 
