@@ -105,6 +105,14 @@ class StillCheck(TrainerCallback):
                 state.best_model_checkpoint,
             )
 
+    def _tell_start_model(self, model: nn.Module, best: str) -> None:
+        if not _changed(self._trained, trained_tensors(model)):
+            _log.warning(
+                "The best evaluation, %s, is of a model that had learned nothing yet, and that "
+                "model is kept: it is the start model.",
+                best,
+            )
+
     def _can_learn(self, part: str) -> bool:
         return self._sees_frames or part == "language_model"
 
