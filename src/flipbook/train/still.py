@@ -93,17 +93,8 @@ class StillCheck(TrainerCallback):
         ]
         if idle:
             raise TrainingError(_tell_idle(idle, state))
-        is_best = state.best_model_checkpoint is not None
-        if (
-            is_best
-            and self._learning
-            and not _changed(self._trained, trained_tensors(kwargs["model"]))
-        ):
-            _log.warning(
-                "The best evaluation, %s, is of a model that had learned nothing yet, and that "
-                "model is kept: it is the start model.",
-                state.best_model_checkpoint,
-            )
+        if self._learning and state.best_model_checkpoint is not None:
+            self._tell_start_model(kwargs["model"], state.best_model_checkpoint)
 
     def _tell_start_model(self, model: nn.Module, best: str) -> None:
         if not _changed(self._trained, trained_tensors(model)):
