@@ -282,7 +282,9 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights(
         return type(result)(result.loss * float("nan"), result.num_targets)
 
     monkeypatch.setattr(trainer, "supervised_loss", broken)
-    with pytest.raises(TrainingError, match=r"loss of step 1 is not finite.*Records of the batch"):
+    with pytest.raises(
+        TrainingError, match=r"Step 1 is not taken: the loss is not finite.*Records"
+    ):
         tune()
 
 

@@ -183,7 +183,8 @@ def test_a_run_that_learns_nothing_stops_and_says_so(
     monkeypatch.setattr("fixtures_data.Console", lambda file: Console(file=told, width=200))
     result = tune(
         validation_data_path=generated.validation,
-        learning_rate=0,
+        learning_rate=1e-12,
+        warmup_steps=0,
         max_steps=9,
         eval_strategy="steps",
         eval_steps=1,

@@ -164,6 +164,14 @@ class TrainingArguments(transformers.TrainingArguments):
         super().__post_init__()  # type: ignore[no-untyped-call]
         self._n_gpu = min(self.n_gpu, 1)  # several GPUs are used by several processes (torchrun)
 
+    def get_warmup_steps(self, num_training_steps: int) -> int:
+        """Return the steps of the warm-up, at least one less than the run has.
+
+        In the first of them the rate is 0: a run of nothing else would learn nothing.
+        """
+        asked: int = super().get_warmup_steps(num_training_steps)
+        return max(0, min(asked, num_training_steps - 1))
+
     @property
     def order_seed(self) -> int:
         """Of the order of the data."""

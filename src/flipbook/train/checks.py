@@ -5,6 +5,7 @@ arguments -> nothing, or an ArgumentError that says what to change
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from flipbook.data.sources import MIXTURE_ENDINGS
@@ -44,6 +45,7 @@ def check_together(
     _check_stretches(data)
     _check_layout(model, data, training)
     _check_accelerator(training)
+    _check_rates(model, training)
     _check_best(training, explicit)
     _check_followed(training, explicit)
     choose_attention(model.attn_implementation, device_type=training.device.type)
@@ -112,6 +114,12 @@ def refuse_unsupported(args: TrainingArguments) -> None:
     }
     if args.train_sampling_strategy != "random":
         reasons["train_sampling_strategy"] = "batches are packed by length, without padding"
+    optim = str(getattr(args.optim, "value", args.optim))
+    if optim.endswith(("lomo", "layerwise")):
+        raise ArgumentError(
+            f"--optim {optim} is not supported: it changes weights inside the backward pass, "
+            "before it is known whether loss and gradients are finite. Take another."
+        )
     for name, reason in reasons.items():
         if getattr(args, name):
             raise ArgumentError(f"--{name} is not supported: {reason}. Leave it off.")
@@ -160,6 +168,19 @@ def _check_accelerator(training: TrainingArguments) -> None:
             raise ArgumentError(
                 f"--accelerator_config with {name} is not supported: each process gets batches "
                 "that were packed for it. Leave it out."
+            )
+
+
+def _check_rates(model: ModelArguments, training: TrainingArguments) -> None:
+    """Check that each part that trains can move."""
+    for part in model.train_parts:
+        own = training.part_learning_rates.get(part)
+        flag = "learning_rate" if own is None else f"{part}_learning_rate"
+        rate = training.learning_rate if own is None else own
+        if not 0 < rate < math.inf:
+            raise ArgumentError(
+                f"--{flag} {rate:g}: {part} would learn nothing. Give a rate above 0, or leave the "
+                "part out of --train_parts."
             )
 
 

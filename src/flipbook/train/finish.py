@@ -22,6 +22,7 @@ from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
 from flipbook.model.saving import open_to_readers, save_checkpoint
 from flipbook.train.arguments import Arguments
+from flipbook.train.read_back import refuse_other_tensors
 from flipbook.train.trainer import FlipbookTrainer
 
 
@@ -44,6 +45,7 @@ def save_run(
         base: what was tuned, with LoRA.
     """
     model_folder = run_folder / MODEL_IN_RUN
+    trainer.refuse_weights()
     trainer.accelerator.wait_for_everyone()
     state_dict: dict[str, Any] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if trainer.args.process_index != 0:
@@ -63,7 +65,10 @@ def save_run(
     dtype = _saved_dtype(arguments)
     state_dict = {n: t.to(dtype) if t.is_floating_point() else t for n, t in state_dict.items()}
     _write_whole(
-        model_folder, lambda staged: save_checkpoint(staged, checkpoint, state_dict=state_dict)
+        model_folder,
+        lambda staged: refuse_other_tensors(
+            save_checkpoint(staged, checkpoint, state_dict=state_dict), state_dict
+        ),
     )
     trainer.accelerator.wait_for_everyone()
     return model_folder

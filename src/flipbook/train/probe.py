@@ -125,7 +125,9 @@ def _measure(trainer: FlipbookTrainer, inputs: dict[str, Any]) -> tuple[float, i
         torch.cuda.reset_peak_memory_stats(device)
     started_s = time.perf_counter()
     placed = trainer._prepare_inputs(inputs)
+    trainer.begin_step()
     trainer.compute_loss(model, placed).backward()
+    trainer.refuse_step(model)
     if on_gpu:
         torch.cuda.synchronize(device)
     seconds = time.perf_counter() - started_s

@@ -21,7 +21,6 @@ from transformers import PrinterCallback
 from transformers.integrations.integration_utils import TensorBoardCallback
 
 from flipbook.data.batch import DataModule
-from flipbook.data.conversation import IGNORE_INDEX
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.packing import PackedBatches
 from flipbook.data.store import FeatureStore
@@ -43,6 +42,8 @@ from flipbook.train.followed import FollowedAnswers
 from flipbook.train.progress import ProgressCallback
 from flipbook.train.saves import WholeSaves
 from flipbook.train.sound_steps import SoundSteps
+from flipbook.train.step_faults import StepNotes
+from flipbook.train.still import StillCheck
 
 VISION_PREFIXES = ("vision_tower", "multi_modal_projector")
 
@@ -101,8 +102,13 @@ class FlipbookTrainer(SoundSteps, WholeSaves):
         self.loss_is_scaled_for_ga = True  # supervised_loss divides by the tokens of the whole step
         self.model_accepts_loss_kwargs = True
         self._at_rest = modules_at_rest(model, train_batch_norm=train_batch_norm)
+        self.begin_step()
+        table = data["train_dataset"].table
+        sees_frames = bool(table.num_videos.any() or table.num_images.any())
+        self.add_callback(StillCheck(self.accelerator, self._at_rest, sees_frames=sees_frames))
         self._validation_loader: DataLoader[Any] | None = None
         self._validation = torch.zeros(2, dtype=torch.float64)  # summed loss, tokens
+        self._validation_notes = StepNotes()
         self._settings = data["train_dataset"].settings
         self._vision_trains = any(
             p.requires_grad and any(prefix in name for prefix in VISION_PREFIXES)
@@ -118,25 +124,27 @@ class FlipbookTrainer(SoundSteps, WholeSaves):
     ) -> Any:
         """Return the loss over the supervised tokens of a Batch.
 
-        Raises:
-            TrainingError: it is not finite; no weight was changed by it.
+        Whether it is finite is looked at before the optimizer, see `SoundSteps`.
         """
         if model.training:  # the library has just put the whole model, tower included, in it
             keep_at_rest(self._at_rest)
+        # A filler has none. Another batch without is noted, and its step refused in all processes.
+        is_empty = inputs["is_filler"] or (model.training and inputs["num_targets"] == 0)
         with self.accelerator.autocast():
             result = supervised_loss(
                 model,
-                with_one_label(inputs) if inputs["is_filler"] else inputs,
+                with_one_label(inputs) if is_empty else inputs,
                 features=self._features(model, inputs),
                 image_mean=self.checkpoint.image_mean,
                 image_std=self.checkpoint.image_std,
-                num_items=None if inputs["is_filler"] else num_items_in_batch,  # which may be 0
+                num_items=None if is_empty else num_items_in_batch,  # which may be 0
                 label_smoothing=self.args.label_smoothing_factor if model.training else 0.0,
             )
-            loss = result.loss * 0.0 if inputs["is_filler"] else result.loss
+            loss = result.loss * 0.0 if is_empty else result.loss
             if self._vision_trains and model.training and not inputs["visuals"]:
                 loss = loss + touch_vision(model, frame_size=self._settings.frame_size)
-        self.refuse_loss(loss, inputs["record_ids"])
+        if model.training:
+            self.note_batch(loss, inputs)
         if model.training and not inputs["is_filler"]:
             self.progress.throughput.add(
                 num_samples=len(inputs["record_ids"]) * self.args.world_size,
@@ -176,8 +184,9 @@ class FlipbookTrainer(SoundSteps, WholeSaves):
         inputs = self._prepare_inputs(inputs)
         with torch.no_grad(), self.compute_loss_context_manager():
             loss = self.compute_loss(model, inputs).detach()
-        num_targets = (inputs["labels"] != IGNORE_INDEX).sum().to(self._validation)
+        num_targets = torch.tensor(inputs["num_targets"]).to(self._validation)
         self._validation += torch.stack([loss.to(self._validation) * num_targets, num_targets])
+        self._validation_notes.add(loss, inputs)
         return loss, None, None
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
@@ -202,11 +211,13 @@ class FlipbookTrainer(SoundSteps, WholeSaves):
         device = self.args.device
         dtype = torch.float32 if device.type == "mps" else torch.float64  # which that cannot hold
         self._validation = torch.zeros(2, dtype=dtype, device=device)
+        self._validation_notes = StepNotes()
         output = super().evaluation_loop(dataloader, *args, **kwargs)
         prefix = kwargs.get("metric_key_prefix", "eval")
         # Over all tokens alike, however they were divided into batches.
         summed, num_targets = self.accelerator.reduce(self._validation, reduction="sum")
         found = {"loss": float(summed / num_targets)}
+        self.refuse_validation(found["loss"], self._validation_notes)
         if self.examination is not None:
             predictions = self.examine(self.examination)
             found |= metrics_of(predictions)
