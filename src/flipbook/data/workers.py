@@ -4,8 +4,9 @@
     its end          ->  WorkerError: the record and the file, and what happened
 
 A worker has a time for each file, which the system keeps: at its end the process is ended, whatever
-it is doing, be it in C or waiting for a disk. It has a bound on its memory, beyond which it gets an
-error. What it read stays behind in memory that it shares with the process that trains.
+it is doing, be it in C or waiting for a disk; one that is stopped is ended from outside a little
+later. It has a bound on its memory, beyond which it gets an error. What it read stays behind in
+memory that it shares with the process that trains.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
@@ -30,6 +32,8 @@ from flipbook.data.working import described, told_to
 from flipbook.errors import WorkerError
 
 TIMEOUT_S = 120.0  # of a file
+GRACE_S = 10.0  # later than its own alarm is a worker ended from outside
+LOOK_S = 1.0  # between two looks at all workers
 END_S = 10.0  # in which a process that was ended is gone
 STARTING_S = 300.0  # in which workers begin, on a busy machine
 MOST_SLOW = 2  # files that are as large as they may be count so many times
@@ -65,6 +69,8 @@ class Readings:
         self._memory = torch.zeros(num_workers * _SLOT.itemsize, dtype=torch.uint8)
         self._memory.share_memory_()  # type: ignore[no-untyped-call]
         _readings.add(self)
+        watch = threading.Thread(target=_watch, args=(weakref.ref(self),), daemon=True)
+        watch.start()
 
     @property
     def slots(self) -> NDArray[Any]:
@@ -82,13 +88,32 @@ class Readings:
         told_to(_Slot(slot, self.timeout_s))
 
     def end(self) -> None:
-        """End all workers, also those that hang or are stopped."""
+        """End all workers, also those that hang or are stopped, and forget them."""
+        _readings.discard(self)
         for slot in self.slots:
             with suppress(psutil.Error, RuntimeError):  # the loader tells once more that it died
-                process = psutil.Process(int(slot["pid"]))
-                if slot["pid"] and process.create_time() == slot["began_s"]:
-                    process.kill()
-                    _wait_for_end(process)
+                process = _process_of(slot)
+                process.kill()
+                _wait_for_end(process)
+
+    def end_late(self) -> None:
+        """End the workers that read for too long, and that their own alarm does not reach."""
+        for slot in self.slots:
+            if _is_late(slot, by_s=GRACE_S):
+                with suppress(psutil.Error):
+                    _process_of(slot).kill()
+
+
+def _watch(readings_of: weakref.ref[Readings]) -> None:
+    """End workers that are stopped, as long as there is somebody who waits for them; a thread.
+
+    The process that trains may be in the midst of taking a batch from one, where nothing else ends
+    its waiting.
+    """
+    while (readings := readings_of()) is not None:
+        readings.end_late()
+        del readings
+        time.sleep(LOOK_S)
 
 
 class _Slot:
@@ -134,9 +159,17 @@ def naming_workers() -> Iterator[None]:
         told = _told_of(error)
         if told is None:
             raise
-        for readings in list(_readings):
-            readings.end()
+        end_workers()
         raise WorkerError(told) from error
+
+
+def end_workers() -> None:
+    """End all workers of this process, whose work nobody wants any more.
+
+    The library waits for each of them for seconds, and for ever for one that is stopped.
+    """
+    for readings in list(_readings):
+        readings.end()
 
 
 def _told_of(error: BaseException | None) -> str | None:
@@ -166,9 +199,9 @@ def _slot_of(pids: Sequence[int]) -> Any:
 def _ended_in_words(slot: Any, how: str) -> str:
     name = _signal_of(how)
     what = _reading_of(slot)
-    if name == "SIGALRM" and slot is not None:
+    if slot is not None and (name == "SIGALRM" or _is_late(slot)):
         return (
-            f"Reading {what} did not end within {slot['limit_s']:.0f} s, and its worker was ended. "
+            f"Reading {what} did not end within {slot['limit_s']:.3g} s, and its worker was ended. "
             "Play the file, encode it again or leave the record out; or give it more time with "
             "--media_timeout_s."
         )
@@ -187,9 +220,8 @@ def _ended_in_words(slot: Any, how: str) -> str:
 
 
 def _stuck_in_words(waited_s: str) -> str:
-    now_s = time.monotonic()
     slots = [slot for one in list(_readings) for slot in one.slots if slot["record"]]
-    late = [slot for slot in slots if now_s - slot["since_s"] > slot["limit_s"] > 0] or slots
+    late = [slot for slot in slots if _is_late(slot)] or slots
     what = " and ".join(_reading_of(slot) for slot in late) or "nothing that is known"
     return (
         f"No worker gave a batch within {waited_s} s. Being read: {what}. The system could not end "
@@ -210,6 +242,24 @@ def _signal_of(how: str) -> str:
         return ""
     known = {signal.strsignal(one): one.name for one in signal.Signals}
     return known.get(found["words"], found["words"])
+
+
+def _is_late(slot: Any, *, by_s: float = 0.0) -> bool:
+    """Return whether a worker is at a file for longer than it may be."""
+    limit_s = float(slot["limit_s"])
+    return limit_s > 0 and time.monotonic() - float(slot["since_s"]) > limit_s + by_s
+
+
+def _process_of(slot: Any) -> psutil.Process:
+    """Return the process of a worker.
+
+    Raises:
+        psutil.NoSuchProcess: it is gone, or has not begun.
+    """
+    pid = int(slot["pid"])
+    if not pid or psutil.Process(pid).create_time() != slot["began_s"]:
+        raise psutil.NoSuchProcess(pid)
+    return psutil.Process(pid)
 
 
 def _wait_for_end(process: psutil.Process) -> None:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from torch import distributed
 from transformers.trainer_utils import get_last_checkpoint
 
-from flipbook.data.workers import naming_workers
+from flipbook.data.workers import end_workers, naming_workers
 from flipbook.data.working import told_to, told_to_nobody
 from flipbook.errors import FlipbookError, WorkerError
 from flipbook.train.heartbeats import Heartbeats, Watch
@@ -138,6 +138,7 @@ def _leaving_at_once(args: Any) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        end_workers()
         if args.world_size > 1:
             code = error.exit_code if isinstance(error, FlipbookError) else 1
             timer = threading.Timer(LEAVES_S, _leave, args=(code,))
