@@ -18,6 +18,7 @@ from flipbook.data.shown import files_of
 from flipbook.data.turns import Media
 from flipbook.errors import MediaError
 
+TIMEOUT_S = 120.0  # of a file, while training or answering
 MEMORY_ROOM_BYTES = 4 << 30  # of each process, above what it has when it begins
 READS_BYTES_PER_S = 10_000_000  # of a slow disk: large files get the time that it takes
 

@@ -32,7 +32,6 @@ from flipbook.data.worker_ends import told_of
 from flipbook.data.working import told_to
 from flipbook.errors import WorkerError
 
-TIMEOUT_S = 120.0  # of a file
 GRACE_S = 10.0  # later than its own alarm is a worker ended from outside
 LOOK_S = 1.0  # between two looks at all workers
 END_S = 10.0  # in which a process that was ended is gone

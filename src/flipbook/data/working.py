@@ -36,9 +36,15 @@ def told_to(listener: Listener) -> None:
     _listeners[:] = [listener]
 
 
-def told_to_nobody() -> None:
-    """Tell nobody any more."""
-    _listeners.clear()
+@contextmanager
+def also_told_to(listener: Listener) -> Iterator[None]:
+    """Tell somebody else, too, for a while."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        if listener in _listeners:
+            _listeners.remove(listener)
 
 
 @contextmanager
@@ -92,7 +98,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _tell(item: Media | None) -> None:
-    for listener in _listeners:
+    for listener in tuple(_listeners):
         listener.hear(_now[0], item)
 
 

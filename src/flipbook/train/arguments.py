@@ -14,8 +14,7 @@ from typing import Literal
 import torch
 import transformers
 
-from flipbook.data.limits import MEMORY_ROOM_BYTES
-from flipbook.data.workers import TIMEOUT_S
+from flipbook.data.limits import MEMORY_ROOM_BYTES, TIMEOUT_S
 from flipbook.train.checks import check_together, refuse_unsupported
 from flipbook.train.data_arguments import DataArguments
 from flipbook.train.ranks import join_on_cpu

@@ -22,8 +22,9 @@ from typing import Any, TypeVar
 from torch import distributed
 from transformers.trainer_utils import get_last_checkpoint
 
+from flipbook.data.watched import watched_reading
 from flipbook.data.workers import end_workers, naming_workers
-from flipbook.data.working import told_to, told_to_nobody
+from flipbook.data.working import also_told_to
 from flipbook.errors import FlipbookError, WorkerError
 from flipbook.train.heartbeats import Heartbeats, Watch
 
@@ -63,7 +64,16 @@ def in_company(run: Callable[..., Result]) -> Callable[..., Result]:
     @functools.wraps(run)
     def watched(arguments: Any, **kwargs: Any) -> Result:
         args = arguments.training
-        with _telling_what_is_kept(args), _leaving_at_once(args), _naming_ranks(args):
+        with (
+            _telling_what_is_kept(args),
+            _leaving_at_once(args),
+            _naming_ranks(args),
+            watched_reading(
+                args.media_timeout_s,
+                on_late=lambda told: _end(told, args),
+                more_time="; or give it more time with --media_timeout_s",
+            ),
+        ):
             return run(arguments, **kwargs)
 
     return watched
@@ -84,11 +94,10 @@ def with_heartbeats(args: Any) -> Iterator[None]:
     own = Heartbeats(Path(args.output_dir), rank=args.process_index, num_ranks=args.world_size)
     watch = Watch(own, limit_s=_limit_s(args), on_silence=lambda s: _end_silent(own, s, args))
     _beats[:] = [own]
-    told_to(own)
     try:
-        yield
+        with also_told_to(own):
+            yield
     finally:
-        told_to_nobody()
         watch.end()
 
 
@@ -161,10 +170,12 @@ def _limit_s(args: Any) -> float:
 
 
 def _end_silent(beats: Heartbeats, silent: list[int], args: Any) -> None:
+    """End this process, since others, or its own main thread, gave no sign."""
+    _end(f"Processes gave no sign for {_limit_s(args):.0f} s. {beats.told(silent)} {_CURE}", args)
+
+
+def _end(told: str, args: Any) -> None:
     """End this process, with the reason; called by a thread, while the main one is stuck."""
-    told = (
-        f"Processes gave no sign for {_limit_s(args):.0f} s. {beats.told(silent)} {_CURE} "
-        f"{_kept(args)}"
-    )
-    sys.stderr.write(f"flipbook: {told}\n")
+    end_workers()
+    sys.stderr.write(f"flipbook: {told} {_kept(args)}\n")
     _leave(WorkerError.exit_code)
