@@ -16,7 +16,7 @@ from fixtures_data import SHORT_RUN, Tune
 from flipbook.data.generated.write import GeneratedData
 
 GUARD_S = 280  # against a hang
-WAITS_S = 12  # of one process for another
+WAITS_S = 20  # of one process for another
 DRIVER = Path(__file__).with_name("faults.py")
 
 
