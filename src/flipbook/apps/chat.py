@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from flipbook.data.records import Media, Turn
+from flipbook.data.watched import watched_command
 from flipbook.errors import ArgumentError
 from flipbook.evaluate.loading import DTYPES, Source, open_model
 from flipbook.model.checkpoint import Checkpoint
@@ -135,6 +136,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@watched_command()
 def run(args: argparse.Namespace) -> None:
     """Print the answer to the question, or to each line of standard input until it ends."""
     if args.max_new_tokens < 1:

@@ -26,14 +26,17 @@ from flipbook.data.batch import VisualSlot, make_supervised_data_module
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.sample import Visual
 from flipbook.data.store import FeatureStore
-from flipbook.errors import ArgumentError, DataError, MediaError
+from flipbook.data.working import reading_record
+from flipbook.errors import ArgumentError, DataError, MediaError, WorkerError
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.fastvlm import plain_model, tower_features
 from flipbook.train.arguments import Arguments
 from flipbook.train.features import use_store
 from flipbook.train.intake import take_in
+from flipbook.train.loading import limited_workers
 from flipbook.train.parsing import make_parser, parse_arguments
 from flipbook.train.progress import format_duration
+from flipbook.train.ranks import in_company
 from flipbook.train.start import fit_to_checkpoint, load_start_model, lora_of, prepare_model
 from flipbook.video.sampling import DRAWING_SAMPLERS
 
@@ -45,6 +48,7 @@ def run(words: Sequence[str]) -> None:
         ArgumentError: a flag is wrong, or the store takes no more.
         CheckpointError: the model cannot be loaded.
         DataError: the records cannot be trained on, or a clip cannot be read.
+        WorkerError: a worker that read a clip crashed, hung or took too much memory.
     """
     if {"-h", "--help"} & set(words):
         parser = make_parser()
@@ -107,10 +111,12 @@ class Unseen(Dataset[Seen]):
     def __getitem__(self, number: int) -> Seen:
         which, index, view = (int(value) for value in self.places[number])
         dataset = self.datasets[which]
+        record_id = dataset.table.record_id(index)
         try:
-            visuals = dataset.visuals(index, view=view).visuals
-        except MediaError as error:
-            return Seen((), failed=f"{error} (record {dataset.table[index].record_id})")
+            with reading_record([record_id]):
+                visuals = dataset.visuals(index, view=view).visuals
+        except (MediaError, WorkerError) as error:
+            return Seen((), failed=f"{error} (record {record_id})")
         return Seen(
             tuple(visual for visual in visuals if visual.frames is not None),
             tuple(visual.key for visual in visuals if visual.frames is None),
@@ -126,6 +132,7 @@ def _places(dataset: LazySupervisedDataset, number: int) -> NDArray[np.int64]:
     return rows.reshape(-1, 3).astype(np.int64)
 
 
+@in_company
 def encode(arguments: Arguments, *, console: Console) -> Tally:
     """Return what was done, after filling the store.
 
@@ -174,10 +181,8 @@ def _fill(
     loader: DataLoader[Any] = DataLoader(
         unseen,
         batch_size=None,
-        num_workers=args.dataloader_num_workers,
-        prefetch_factor=args.dataloader_prefetch_factor,
-        multiprocessing_context=args.dataloader_multiprocessing_context,
         pin_memory=args.dataloader_pin_memory,
+        **limited_workers(args, unseen.datasets, num_clips=1),
     )
     tally = Tally()
     done: set[str | None] = set()

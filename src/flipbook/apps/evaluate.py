@@ -19,6 +19,7 @@ from rich.console import Console
 from flipbook.data.converting.needed import as_records
 from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source, sources_of
+from flipbook.data.watched import watched_command
 from flipbook.errors import ArgumentError
 from flipbook.evaluate.file_names import (
     EVALUATION_FOLDER,
@@ -87,6 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@watched_command()
 def run(args: argparse.Namespace) -> None:
     """Write the report and print the table.
 

@@ -21,6 +21,7 @@ from flipbook.apps.report import report_folders
 from flipbook.data.converting.needed import as_records
 from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source, sources_of
+from flipbook.data.watched import watched_command
 from flipbook.errors import ArgumentError, DataError
 from flipbook.evaluate.file_names import SCORES_FILE, SWEEP_FILE
 from flipbook.evaluate.loading import DTYPES, open_model
@@ -79,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@watched_command()
 def run(args: argparse.Namespace) -> None:
     """Write sweep.json, print the table, and let the model read clips as was picked.
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source
+from flipbook.data.watched import watched_command
 from flipbook.evaluate.file_names import PAGE_FILE, TEXT_FILE
 from flipbook.evaluate.report import print_report
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
@@ -42,6 +43,7 @@ def run(words: Sequence[str]) -> None:
     print_places(result, console=console)
 
 
+@watched_command()
 def claim(
     arguments: Arguments, result: RunResult, sources: Sequence[Source], *, console: Console
 ) -> None:

@@ -28,6 +28,7 @@ from flipbook.data.sources import Source, sources_of
 from flipbook.data.store import FeatureStore
 from flipbook.data.table import open_table
 from flipbook.data.turns import Media
+from flipbook.data.working import reading_record
 from flipbook.errors import FlipbookError
 from flipbook.video.settings import ClipSettings
 
@@ -211,12 +212,19 @@ class LazySupervisedDataset(Dataset[Sample]):
         """Return the samples of a batch; a failure as the error itself.
 
         A worker process would turn an error into text. As a value it reaches the trainer whole,
-        which raises it there.
+        which raises it there. One that nobody expects (of memory, of a disk) becomes a WorkerError.
         """
         samples: list[Sample | FlipbookError] = []
         for index in indices:
             try:
-                samples.append(self[index])
+                with reading_record(self._names(index)):
+                    samples.append(self[index])
             except FlipbookError as error:
                 samples.append(error)
         return samples
+
+    def _names(self, index: int | tuple[int, ...]) -> tuple[str, ...]:
+        """Return the names of the records of a sample."""
+        indices = (index,) if isinstance(index, SupportsIndex) else index
+        numbers = (filler_of(one) if one < 0 else one for one in indices)
+        return tuple(map(self.table.record_id, numbers))

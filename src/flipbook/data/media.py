@@ -35,6 +35,7 @@ from flipbook.data.shown import (
 )
 from flipbook.data.store import FeatureStore
 from flipbook.data.turns import Media, Turn
+from flipbook.data.working import reading_file
 from flipbook.video.sampling import DRAWING_SAMPLERS
 from flipbook.video.settings import ClipSettings
 
@@ -153,7 +154,8 @@ def read_visuals(
         change = UNCHANGED
         if draw is not None and stays is not None and item.kind == "video":
             change = _change_of(item, settings, draw.of(number), stays=stays)
-        visuals += _read_item(item, settings, draw=drawn, store=store, change=change)
+        with reading_file(item):
+            visuals += _read_item(item, settings, draw=drawn, store=store, change=change)
     return MediaVisuals(
         tuple(visuals),
         places_per_media(visuals),

@@ -191,6 +191,11 @@ class PackedBatches:
         """Length of the longest batch of the first epoch."""
         return max(int(self.units.num_tokens[batch].sum()) for batch in self.batches(0))
 
+    @property
+    def most_units(self) -> int:
+        """No batch has more units than this."""
+        return max(1, self._capacity // max(1, int(self._sizes.min())))
+
     def _conversations(self, unit: int) -> tuple[int, ...]:
         if unit >= 0:
             return self.units[unit]

@@ -90,6 +90,15 @@ def pictures_of(item: Media) -> tuple[str, ...]:
     return list_frame_files(item.path)
 
 
+def files_of(item: Media) -> tuple[str, ...]:
+    """Return the files of which a video or image is made, in order.
+
+    Raises:
+        MediaError: it is a folder without pictures, or one that cannot be read.
+    """
+    return pictures_of(item) or (item.path,)
+
+
 def expected_frames(media: Sequence[Media], settings: ClipSettings) -> tuple[int, ...]:
     """Return how many frames each video or image will give, without decoding.
 

@@ -140,6 +140,10 @@ class ConversationTable:
         line = self._line(index)
         return Conversation(line["record_id"], turns_from_json(line["turns"]), line["task"])
 
+    def record_id(self, index: int) -> str:
+        """Return the id of the record of a conversation."""
+        return str(self._line(index)["record_id"])
+
     def clip_name(self, index: int) -> str:
         """Return the id of the first record that shows the same media as a conversation.
 

@@ -14,8 +14,10 @@ from typing import Literal
 import torch
 import transformers
 
+from flipbook.data.limits import MEMORY_ROOM_BYTES, TIMEOUT_S
 from flipbook.train.checks import check_together, refuse_unsupported
 from flipbook.train.data_arguments import DataArguments
+from flipbook.train.ranks import join_on_cpu
 from flipbook.train.stopping import is_higher_better
 
 __all__ = ["Arguments", "DataArguments", "ModelArguments", "TrainingArguments"]
@@ -144,6 +146,17 @@ class TrainingArguments(transformers.TrainingArguments):
     dataloader_persistent_workers: bool = field(
         default=True, metadata={"help": "Keep the decoding workers between epochs."}
     )
+    media_timeout_s: float = field(
+        default=TIMEOUT_S,
+        metadata={
+            "help": "Seconds in which a worker reads a file, and one more for each 10 MB; one that "
+            "does not is ended, and the run with it. 0 gives any time."
+        },
+    )
+    media_memory_gb: float = field(
+        default=MEMORY_ROOM_BYTES / (1 << 30),
+        metadata={"help": "GiB that a worker may take, beside its batch; 0 for all there is."},
+    )
     ddp_find_unused_parameters: bool | None = field(
         default=False, metadata={"help": "Every trained weight takes part in every batch."}
     )
@@ -161,6 +174,7 @@ class TrainingArguments(transformers.TrainingArguments):
             self.dataloader_persistent_workers = False
         if self.dataloader_pin_memory and self.accelerator_config is None:
             self.accelerator_config = {"non_blocking": True}  # copy while the GPU computes
+        join_on_cpu(use_cpu=self.use_cpu, backend=self.ddp_backend, timeout_s=self.ddp_timeout)
         super().__post_init__()  # type: ignore[no-untyped-call]
         self._n_gpu = min(self.n_gpu, 1)  # several GPUs are used by several processes (torchrun)
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from torch.utils.data import DataLoader
-from transformers.trainer_utils import seed_worker
 
 from flipbook.data.batch import DataCollatorForSupervisedDataset
 from flipbook.data.dataset import LazySupervisedDataset
@@ -21,6 +20,7 @@ from flipbook.data.packing import PackedBatches, Units, make_units
 from flipbook.data.table import ConversationTable
 from flipbook.errors import ArgumentError
 from flipbook.train.arguments import DataArguments, TrainingArguments
+from flipbook.train.loading import limited_workers
 
 
 @dataclass(frozen=True)
@@ -151,19 +151,17 @@ def make_loader(
     args: TrainingArguments,
     collator: DataCollatorForSupervisedDataset,
 ) -> DataLoader[Any]:
-    """Return what reads the batches of all processes; the accelerator gives each its share."""
+    """Return what reads the batches of all processes; the accelerator gives each its share.
+
+    Its workers have a time and memory for what they read, see `flipbook.data.workers`.
+    """
     return DataLoader(
         dataset,
         batch_sampler=batches,  # lists of tuples of conversations
         collate_fn=collator,
-        num_workers=args.dataloader_num_workers,
         pin_memory=args.dataloader_pin_memory,
         persistent_workers=args.dataloader_persistent_workers,
-        prefetch_factor=args.dataloader_prefetch_factor,
-        multiprocessing_context=args.dataloader_multiprocessing_context,
-        worker_init_fn=partial(
-            seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index
-        ),
+        **limited_workers(args, [dataset], num_clips=batches.most_units),
     )
 
 

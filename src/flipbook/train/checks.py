@@ -129,6 +129,9 @@ def refuse_unsupported(args: TrainingArguments) -> None:
             "--eval_num_answers, --follow_num_answers and --report_num_questions must be 0 or "
             "more, and --max_new_tokens 1 or more."
         )
+    for name in ("media_timeout_s", "media_memory_gb"):
+        if not 0 <= getattr(args, name) < math.inf:
+            raise ArgumentError(f"--{name} must be 0 or more, got {getattr(args, name):g}")
 
 
 def _check_numbers(data: DataArguments) -> None:

@@ -38,6 +38,7 @@ from flipbook.train.plan import num_optimizer_steps, print_plan
 from flipbook.train.plan_facts import Plan
 from flipbook.train.probe import probe_longest, should_probe
 from flipbook.train.progress import ProgressCallback, Throughput
+from flipbook.train.ranks import in_company
 from flipbook.train.record import write_arguments, write_environment
 from flipbook.train.run_folder import make_folder, resume_from
 from flipbook.train.start import (
@@ -68,6 +69,7 @@ class RunResult:
     claimed: tuple[Source, ...] = ()
 
 
+@in_company
 def train(arguments: Arguments, *, console: Console) -> RunResult:
     """Return where the tuned model is, after training it.
 
@@ -76,6 +78,7 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
         CheckpointError: the model cannot be loaded.
         DataError: the data cannot be trained on.
         TrainingError: the numbers are not sound, or nothing would train.
+        WorkerError: a worker or another process crashed, hung or left.
     """
     args = arguments.training
     run_folder = Path(str(args.output_dir))

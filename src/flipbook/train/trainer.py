@@ -38,6 +38,7 @@ from flipbook.score.prediction import Prediction
 from flipbook.train.answers import Examination, metrics_of
 from flipbook.train.arguments import TrainingArguments
 from flipbook.train.batches import BatchRules, make_loader, with_one_label
+from flipbook.train.company import InCompany
 from flipbook.train.followed import FollowedAnswers
 from flipbook.train.progress import ProgressCallback
 from flipbook.train.saves import WholeSaves
@@ -48,7 +49,7 @@ from flipbook.train.still import StillCheck
 VISION_PREFIXES = ("vision_tower", "multi_modal_projector")
 
 
-class FlipbookTrainer(SoundSteps, WholeSaves):
+class FlipbookTrainer(InCompany, SoundSteps, WholeSaves):
     """A `transformers.Trainer` for Batches of flipbooks.
 
     Args:

@@ -16,7 +16,7 @@ import fixtures_endings
 from flipbook.data.doctor import pool as pools
 from flipbook.data.doctor.examine import Examined
 from flipbook.data.doctor.findings import Finding
-from flipbook.data.doctor.pool import is_lasting, run_in_pool, time_for, verdict_on
+from flipbook.data.doctor.pool import is_lasting, run_in_pool, verdict_on
 from flipbook.data.turns import Media
 from flipbook.errors import DataError
 
@@ -129,11 +129,3 @@ def test_only_what_lasts_is_remembered() -> None:
     for code, words in [(3, "exit code 3"), (-200, "signal 200")]:
         found = verdict_on(ProcessExpired("ended", code=code), item, timeout_s=1.0)
         assert found.fault is not None and words in found.fault.reason and not is_lasting(found)
-
-
-def test_large_files_have_more_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a.mp4"
-    path.write_bytes(bytes(5000))
-    monkeypatch.setattr(pools, "READS_BYTES_PER_S", 1000)
-    assert time_for(Media("video", str(path)), 60.0) == 65.0
-    assert time_for(Media("video", str(tmp_path / "gone.mp4")), 60.0) == 60.0

@@ -18,7 +18,7 @@ import xxhash
 
 from flipbook.data.contents import ContentHashes
 from flipbook.data.doctor.findings import Finding, finding_of
-from flipbook.data.shown import pictures_of, read_shown
+from flipbook.data.shown import files_of, read_shown
 from flipbook.data.turns import Media
 from flipbook.errors import MediaError
 from flipbook.video.clip import Clip
@@ -105,15 +105,6 @@ _ONE_FRAME = (
     "holds one frame, and nothing can move in it; name a picture under 'image', or leave the "
     "record out"
 )
-
-
-def files_of(item: Media) -> tuple[str, ...]:
-    """Return the files of which a video or image is made, in order.
-
-    Raises:
-        MediaError: it is a folder without pictures, or one that cannot be read.
-    """
-    return pictures_of(item) or (item.path,)
 
 
 def _content_of(paths: tuple[str, ...], hashes: ContentHashes) -> str:

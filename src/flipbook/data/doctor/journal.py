@@ -18,7 +18,8 @@ from typing import Any, TextIO
 from xxhash import xxh3_64_hexdigest, xxh3_128_hexdigest
 
 from flipbook.data.contents import stamp_of
-from flipbook.data.doctor.examine import Examined, files_of
+from flipbook.data.doctor.examine import Examined
+from flipbook.data.shown import files_of
 from flipbook.data.turns import Media
 from flipbook.errors import DataError, MediaError
 from flipbook.video.settings import ClipSettings

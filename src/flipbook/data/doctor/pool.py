@@ -13,7 +13,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -21,19 +20,17 @@ from itertools import chain
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
-import psutil
 import torch
 from pebble import ProcessExpired, ProcessPool
 
-from flipbook.data.doctor.examine import Examined, files_of
+from flipbook.data.doctor.examine import Examined
 from flipbook.data.doctor.findings import Finding
+from flipbook.data.limits import MEMORY_ROOM_BYTES, limit_memory, time_for
 from flipbook.data.turns import Media
-from flipbook.errors import DataError, MediaError, one_line
+from flipbook.errors import DataError, one_line
 
 Work = Callable[[Media], Examined]
 
-MEMORY_ROOM_BYTES = 4 << 30  # of each process, above what it has when it begins
-READS_BYTES_PER_S = 10_000_000  # of a slow disk: large files get the time that it takes
 STOP_S = 30.0  # in which a process can be ended, or the pool is taken for broken
 MOST_BROKEN = 3  # pools, until it is given up
 _OWN_SIGNALS = ("SIGSEGV", "SIGBUS", "SIGABRT", "SIGILL", "SIGFPE")
@@ -93,15 +90,6 @@ def process_context() -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     return context
-
-
-def time_for(item: Media, timeout_s: float) -> float:
-    """Return how long reading one may take: the size of its files counts too."""
-    try:
-        num_bytes = sum(os.stat(path).st_size for path in files_of(item))
-    except (MediaError, OSError):
-        num_bytes = 0
-    return timeout_s + num_bytes / READS_BYTES_PER_S
 
 
 class ReadingFailedError(Exception):
@@ -212,14 +200,7 @@ def _tell_plainly(work: Work, item: Media) -> Examined:
 def _begin_worker(room_bytes: int) -> None:
     torch.set_num_threads(1)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    if sys.platform == "linux":
-        import resource
-
-        limit = psutil.Process().memory_info().data + room_bytes
-        _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        if most != resource.RLIM_INFINITY:
-            limit = min(limit, most)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, most))
+    limit_memory(room_bytes)
 
 
 def _cause_of(error: ProcessExpired) -> str:

@@ -1,0 +1,64 @@
+"""What does a worker leave of what it reads, where others can see it?
+
+pid, since when, how long, record, file  <->  a slot in memory that processes share
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import psutil
+
+from flipbook.data.working import described
+
+MOST_BYTES = 2048  # of a name in shared memory
+SLOT = np.dtype(
+    [
+        ("pid", "i8"),
+        ("began_s", "f8"),  # the process, so that no other with its number is taken for it
+        ("since_s", "f8"),  # of a clock that all processes share
+        ("limit_s", "f8"),  # 0 for none
+        ("record", f"S{MOST_BYTES}"),
+        ("file", f"S{MOST_BYTES}"),
+    ]
+)
+
+
+def is_late(slot: Any, *, by_s: float = 0.0) -> bool:
+    """Return whether a worker is at a file for longer than it may be."""
+    limit_s = float(slot["limit_s"])
+    return limit_s > 0 and time.monotonic() - float(slot["since_s"]) > limit_s + by_s
+
+
+def process_of(slot: Any) -> psutil.Process:
+    """Return the process of a worker.
+
+    Raises:
+        psutil.NoSuchProcess: it is gone, or has not begun.
+    """
+    pid = int(slot["pid"])
+    if not pid or psutil.Process(pid).create_time() != slot["began_s"]:
+        raise psutil.NoSuchProcess(pid)
+    return psutil.Process(pid)
+
+
+def has_ended(slot: Any) -> bool:
+    """Return whether a worker has begun and is no more."""
+    try:
+        return bool(slot["pid"]) and process_of(slot).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def in_bytes(text: str) -> bytes:
+    """Return a name as a slot holds it."""
+    return text.encode("utf-8", "backslashreplace")[:MOST_BYTES]
+
+
+def reading_of(slot: Any) -> str:
+    """Return in words what a worker reads."""
+    if slot is None:
+        return "nothing that is known"
+    return described(*(bytes(slot[name]).decode("utf-8", "replace") for name in ("record", "file")))
