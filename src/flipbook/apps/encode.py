@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ from flipbook.data.batch import VisualSlot, make_supervised_data_module
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.sample import Visual
 from flipbook.data.store import FeatureStore
-from flipbook.errors import ArgumentError, DataError, MediaError
+from flipbook.errors import DataError, MediaError, StoppedError, StorageError, reason_of
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.fastvlm import plain_model, tower_features
 from flipbook.train.arguments import Arguments
@@ -34,6 +35,7 @@ from flipbook.train.features import use_store
 from flipbook.train.intake import take_in
 from flipbook.train.parsing import make_parser, parse_arguments
 from flipbook.train.progress import format_duration
+from flipbook.train.signals import begin_worker
 from flipbook.train.start import fit_to_checkpoint, load_start_model, lora_of, prepare_model
 from flipbook.video.sampling import DRAWING_SAMPLERS
 
@@ -42,9 +44,11 @@ def run(words: Sequence[str]) -> None:
     """Fill the store for training and validation data, and tell what was done.
 
     Raises:
-        ArgumentError: a flag is wrong, or the store takes no more.
+        ArgumentError: a flag is wrong.
         CheckpointError: the model cannot be loaded.
         DataError: the records cannot be trained on, or a clip cannot be read.
+        StorageError: the store takes no more.
+        StoppedError: a signal asked for it.
     """
     if {"-h", "--help"} & set(words):
         parser = make_parser()
@@ -56,7 +60,13 @@ def run(words: Sequence[str]) -> None:
         parser.print_help()
         return
     arguments = parse_arguments([*words, "--frame_features", "store"])
-    encode(arguments, console=Console(highlight=False, soft_wrap=True))
+    try:
+        encode(arguments, console=Console(highlight=False, soft_wrap=True))
+    except KeyboardInterrupt as stop:
+        raise StoppedError(
+            f"Stopped by {reason_of(stop)}. What was encoded is kept: the same command goes on "
+            "with the other clips."
+        ) from None
 
 
 @dataclass
@@ -130,7 +140,7 @@ def encode(arguments: Arguments, *, console: Console) -> Tally:
     """Return what was done, after filling the store.
 
     Raises:
-        ArgumentError, CheckpointError, DataError: see `run`.
+        ArgumentError, CheckpointError, DataError, StorageError: see `run`.
     """
     args = arguments.training
     shown = console if args.process_index == 0 else Console(quiet=True)
@@ -178,6 +188,7 @@ def _fill(
         prefetch_factor=args.dataloader_prefetch_factor,
         multiprocessing_context=args.dataloader_multiprocessing_context,
         pin_memory=args.dataloader_pin_memory,
+        worker_init_fn=partial(begin_worker, None),
     )
     tally = Tally()
     done: set[str | None] = set()
@@ -220,7 +231,7 @@ def _tell(tally: Tally, store: FeatureStore, seconds: float, *, console: Console
     """Print what was done; raise where something is left to do.
 
     Raises:
-        ArgumentError: the store takes no more.
+        StorageError: the store takes no more.
         DataError: a clip cannot be read.
     """
     console.print(
@@ -232,7 +243,7 @@ def _tell(tally: Tally, store: FeatureStore, seconds: float, *, console: Console
     for line in tally.failed:
         console.print(f"not encoded: {line}", markup=False)
     if tally.stopped is not None:
-        raise ArgumentError(
+        raise StorageError(
             f"{store.folder} takes no more features, because {tally.stopped}. Make room or name "
             "another --feature_store, and give the same command again: it goes on where it "
             "stopped. Training reads what is there and encodes the rest as it goes."

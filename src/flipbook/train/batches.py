@@ -21,6 +21,7 @@ from flipbook.data.packing import PackedBatches, Units, make_units
 from flipbook.data.table import ConversationTable
 from flipbook.errors import ArgumentError
 from flipbook.train.arguments import DataArguments, TrainingArguments
+from flipbook.train.signals import begin_worker
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,8 @@ def make_loader(
         prefetch_factor=args.dataloader_prefetch_factor,
         multiprocessing_context=args.dataloader_multiprocessing_context,
         worker_init_fn=partial(
-            seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index
+            begin_worker,
+            partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
         ),
     )
 
