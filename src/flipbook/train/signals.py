@@ -135,6 +135,8 @@ def stoppable(trainer: StopsBetweenSteps) -> Iterator[StopRequest]:
         with StopRequest(is_telling=trainer.args.process_index == 0) as trainer.stop:
             yield trainer.stop
     except KeyboardInterrupt as stop:
+        if isinstance(stop, AskedToStop) and stop.told:
+            raise
         done = trainer.state.global_step
         told = f"Stopped at once by a second Ctrl-C, after step {done} of {trainer.state.max_steps}"
         raise ended_early(stop, run_folder, told) from None
