@@ -18,6 +18,7 @@ import importlib
 import json
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -91,6 +92,10 @@ def main(words: Sequence[str] | None = None) -> int:
         return _tell_stop(stop)
     except BrokenPipeError:
         if not _is_output_closed():
+            raise
+        return CLOSED_OUTPUT
+    except SystemExit as leaving:  # as rich does where nobody reads the output
+        if not isinstance(leaving.__context__, BrokenPipeError):
             raise
         return CLOSED_OUTPUT
     except Exception as error:
@@ -205,11 +210,15 @@ def _tell_launcher(error: Exception) -> None:
 def _is_output_closed() -> bool:
     """Whether nobody reads the output any more; it is left alone then."""
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
+        output = sys.stdout.fileno()
+        ready = select.poll()
+    except (OSError, AttributeError):  # it is no file, or there is no such call here
+        return False
+    ready.register(output, select.POLLOUT)
+    if not any(event & select.POLLERR for _, event in ready.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
 
 
 def _dispatch(words: list[str]) -> None:
