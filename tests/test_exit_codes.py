@@ -23,7 +23,9 @@ from fixtures_stopping import die
 from flipbook import cli, errors
 from flipbook.cli import main
 from flipbook.data.generated.write import GeneratedData
+from flipbook.data.sources import Source
 from flipbook.errors import EXIT_CODES, FlipbookError, MediaError, TrainingError, storage_words
+from flipbook.train.run import RunResult
 
 PAGE = Path(__file__).parents[1] / "docs" / "exit_codes.md"
 pytestmark = pytest.mark.guarantee(10)
@@ -250,32 +252,37 @@ def test_ranks_tell_the_same_once(
     assert told == ["flipbook (rank 1): all alike\n", "", "flipbook (rank 0): a.mp4 is torn\n"]
 
 
-def test_scoring_that_is_stopped_says_that_the_model_is_there(
-    fast_vlm_folder: Path,
-    generated: GeneratedData,
+@pytest.mark.parametrize(
+    ("asked", "error", "code", "words"),
+    [
+        ("SIGTERM", None, 75, "Stopped by SIGTERM after the last step. "),
+        (None, KeyboardInterrupt(), 75, "Stopped by Ctrl-C while it was scored. "),
+        (None, MediaError("a.mp4", "torn"), 3, "a.mp4: torn\n"),
+    ],
+)
+def test_scoring_that_ends_early_says_that_the_model_is_there(
+    asked: str | None,
+    error: BaseException | None,
+    code: int,
+    words: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     from flipbook.apps import train
 
-    errors_of_scoring: list[BaseException] = [KeyboardInterrupt(), MediaError("a.mp4", "torn")]
+    def stop(*_: Any, **__: Any) -> None:
+        assert error is not None
+        raise error
 
-    def stop(*args: Any, **kwargs: Any) -> None:
-        raise errors_of_scoring.pop(0)
-
-    monkeypatch.setattr(train, "evaluate_model", stop)
-    flags = {"validation_data_path": generated.validation, "eval_strategy": "no", "max_steps": 1}
-    run = tmp_path / "run"
-    kept = f"The model is tuned and saved in {run / 'model'}; its scores are missing. To score it:"
-    for number, code in enumerate((75, 3)):
-        words = _train_words(
-            fast_vlm_folder, generated.train, run.with_name(f"run{number}"), **flags
-        )
-        assert main(words) == code
-        told = capsys.readouterr().err
-        assert kept.replace(str(run), str(run.with_name(f"run{number}"))) in told
-        assert f"flipbook evaluate --model {run.with_name(f'run{number}')} --data_path" in told
+    result = RunResult(tmp_path, tmp_path / "model", True, (Source("b.json"),), asked)
+    monkeypatch.setattr(train, "train", lambda *_, **__: result)
+    monkeypatch.setattr(train, "_claim", stop)
+    assert main(["train", "--data_path", "a.json", "--use_cpu"]) == code
+    assert capsys.readouterr().err == (
+        f"flipbook: {words}The model is tuned and saved in {tmp_path / 'model'}; its scores are "
+        f"missing. To score it:\n  flipbook evaluate --model {tmp_path} --data_path b.json\n"
+    )
 
 
 def test_a_run_that_begins_says_what_is_left_of_it(
@@ -342,7 +349,7 @@ def test_the_printed_command_goes_on(
     if num_processes > 1:
         launcher = ("torch.distributed.run", "--standalone", f"--nproc_per_node={num_processes}")
         launcher = (*launcher, "-m")
-    flags = {"max_steps": 60, "per_device_train_batch_size": 2, "lora_r": 2}
+    flags = {"max_steps": 40, "per_device_train_batch_size": 2, "lora_r": 2}
     run, straight = tmp_path / "run", tmp_path / "straight"
     words = _train_words(fast_vlm_folder, generated.train, run, **flags)
     process = _begin(run, words, num_lines=2, launcher=launcher)
@@ -358,7 +365,7 @@ def test_the_printed_command_goes_on(
         whole = [sys.executable, "-m", *launcher, "flipbook", *given]
         done = subprocess.run(whole, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-3000:]
-    assert 2 <= max(first) < 60
+    assert 2 <= max(first) < 40
     assert _losses(run) == _losses(straight)
     assert first.items() <= _losses(straight).items()
 

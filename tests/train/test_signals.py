@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import multiprocessing
 import os
@@ -18,9 +19,12 @@ import torch
 from safetensors.torch import load_file
 
 from fixtures_data import Tune
+from flipbook.apps.train import LastingConsole
 from flipbook.data.generated.write import GeneratedData
 from flipbook.errors import AskedToStop, MediaError, StoppedError, TrainingError
+from flipbook.train.parsing import parse_arguments
 from flipbook.train.progress import ProgressCallback
+from flipbook.train.record import write_arguments
 from flipbook.train.run import RunResult
 from flipbook.train.signals import StopRequest, begin_worker, command_to_go_on, stoppable
 
@@ -92,7 +96,7 @@ CASES: dict[str, tuple[int, str, int, int, dict[str, Any]]] = {
     "while it is evaluated": (signal.SIGINT, "on_prediction_step", 2, 2, STEPWISE),
     "at the end of an epoch": (
         *(signal.SIGTERM, "on_step_begin", STEPS_OF_EPOCH - 1, STEPS_OF_EPOCH),
-        EPOCHWISE | {"save_strategy": "epoch", "dataloader_num_workers": 2},
+        EPOCHWISE | {"save_strategy": "epoch"},
     ),
     "while it is evaluated and only the best is saved": (
         *(signal.SIGTERM, "on_prediction_step", 2 * STEPS_OF_EPOCH, 2 * STEPS_OF_EPOCH),
@@ -129,6 +133,7 @@ def test_a_wish_at_the_last_step_ends_nothing_and_is_told(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+@pytest.mark.slow
 def test_what_cannot_go_on_does_not_say_that_it_can(
     tune: Tune, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,10 +238,35 @@ def test_a_worker_ends_by_its_loader_alone() -> None:
     assert worker.exitcode == 0
 
 
+def _wait(pipe: Connection) -> None:
+    pipe.send("ready")
+    pipe.recv()
+
+
 def test_a_copy_of_the_process_obeys_as_it_would_alone() -> None:
+    ours, theirs = multiprocessing.Pipe()
     with StopRequest():
-        copy = multiprocessing.get_context("fork").Process(target=signal.pause)
+        copy = multiprocessing.get_context("fork").Process(target=_wait, args=(theirs,))
         copy.start()
+        assert ours.recv() == "ready"
         copy.terminate()
+        ours.send("go on, if you have not heard")
         copy.join(60)
     assert copy.exitcode == -signal.SIGTERM
+
+
+def test_the_file_of_a_run_without_answers_starts_it_again(tmp_path: Path) -> None:
+    words = ["--data_path=a.json", "--use_cpu", "--eval_num_answers=0"]
+    path = write_arguments(tmp_path, parse_arguments(words))
+    assert parse_arguments([str(path)]).training.eval_num_answers == 0
+
+
+def test_a_run_goes_on_where_nobody_reads_what_it_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(os, "dup2", lambda *_: None)  # which would close that of the tests
+    console = LastingConsole(file=Closed())
+    console.print("step 1")
+    assert console.quiet
