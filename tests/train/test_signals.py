@@ -96,7 +96,7 @@ CASES: dict[str, tuple[int, str, int, int, dict[str, Any]]] = {
     "while it is evaluated": (signal.SIGINT, "on_prediction_step", 2, 2, STEPWISE),
     "at the end of an epoch": (
         *(signal.SIGTERM, "on_step_begin", STEPS_OF_EPOCH - 1, STEPS_OF_EPOCH),
-        EPOCHWISE | {"save_strategy": "epoch"},
+        EPOCHWISE | {"save_strategy": "epoch", "dataloader_num_workers": 2},
     ),
     "while it is evaluated and only the best is saved": (
         *(signal.SIGTERM, "on_prediction_step", 2 * STEPS_OF_EPOCH, 2 * STEPS_OF_EPOCH),

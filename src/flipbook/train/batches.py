@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader
 from transformers.trainer_utils import seed_worker
 
@@ -162,6 +163,8 @@ def make_loader(
         persistent_workers=args.dataloader_persistent_workers,
         prefetch_factor=args.dataloader_prefetch_factor,
         multiprocessing_context=args.dataloader_multiprocessing_context,
+        # Of the numbers of the run, new workers would draw one where kept workers draw none.
+        generator=torch.Generator().manual_seed(0),
         worker_init_fn=partial(
             begin_worker,
             partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
