@@ -34,22 +34,26 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "message", "code"),
     [
-        (["trian"], "Unknown command 'trian'. Did you mean 'train'?"),
-        (["train", "--data_pth", "x"], "Unknown flag --data_pth. Did you mean '--data_path'?"),
-        (["train", "--data_path", "absent.json"], "absent.json"),
-        (["chat", "--model", "tiny", "--video", "absent.mp4", "What?"], "absent.mp4"),
-        (["evaluate", "--model", "tiny"], "--data_path"),
-        (["info", "absent"], "there is no model folder 'absent'"),
-        (["export", "--model", "tiny", "--out", "x", "--layout", "aple"], "Did you mean 'apple'"),
-        (["quickstart", "--max_steps", "0"], "must be 1 or more"),
+        (["trian"], "Unknown command 'trian'. Did you mean 'train'?", 2),
+        (["train", "--data_pth", "x"], "Unknown flag --data_pth. Did you mean '--data_path'?", 2),
+        (["train", "--data_path", "absent.json"], "absent.json", 3),
+        (["chat", "--model", "tiny", "--video", "absent.mp4", "What?"], "absent.mp4", 3),
+        (["evaluate", "--model", "tiny"], "--data_path", 2),
+        (["info", "absent"], "there is no model folder 'absent'", 2),
+        (
+            ["export", "--model", "tiny", "--out", "x", "--layout", "aple"],
+            "Did you mean 'apple'",
+            2,
+        ),
+        (["quickstart", "--max_steps", "0"], "must be 1 or more", 2),
     ],
 )
-def test_what_a_user_can_mend_is_one_message_and_exit_code_2(
-    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+def test_what_a_user_can_mend_is_one_message_and_an_exit_code(
+    words: list[str], message: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(words) == 2
+    assert main(words) == code
     printed = capsys.readouterr()
     assert message in printed.err
     assert printed.err.startswith("flipbook: ")
@@ -59,7 +63,7 @@ def test_what_a_user_can_mend_is_one_message_and_exit_code_2(
 def test_debug_shows_where_an_error_came_from() -> None:
     command = [sys.executable, "-m", "flipbook", "trian", "--debug"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert "ArgumentError" in done.stderr
 
@@ -74,7 +78,7 @@ def test_a_keyboard_stop_is_no_traceback(
 
     monkeypatch.setattr(train, "run", stop)
     assert main(["train"]) == 130
-    assert capsys.readouterr().err == "flipbook: stopped\n"
+    assert capsys.readouterr().err == "flipbook: stopped by Ctrl-C\n"
 
 
 def test_import_costs_nothing() -> None:

@@ -212,7 +212,7 @@ def test_a_sound_folder_is_taken(
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("kind", [*HF_KINDS, *APPLE_KINDS])
-def test_one_line_and_exit_code_2(
+def test_one_line_and_exit_code_5(
     kind: str,
     command: str,
     sound: dict[str, Path],
@@ -224,7 +224,7 @@ def test_one_line_and_exit_code_2(
     folder = Path(shutil.copytree(sound[layout], tmp_path / "llava-damaged"))
     damage(folder)
     capsys.readouterr()
-    assert main(_words(command, folder, tmp_path / "out")) == 2
+    assert main(_words(command, folder, tmp_path / "out")) == 5
     printed = capsys.readouterr()
     assert message in printed.err
     (line,) = [line for line in printed.err.splitlines() if not line.startswith("Loading weights:")]
@@ -258,7 +258,7 @@ def test_half_an_adapter_is_one_line_too(
     folder.mkdir()
     for name, text in files.items():
         (folder / name).write_text(text)
-    assert main(_words(command, folder, tmp_path / "out")) == 2
+    assert main(_words(command, folder, tmp_path / "out")) == 5
     printed = capsys.readouterr()
     assert any(part in printed.err for part in message.split("|"))
     assert len(printed.err.splitlines()) == 1

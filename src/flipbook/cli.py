@@ -1,9 +1,10 @@
 """Which command did the user call?
 
-    words -> one function of `apps/`; errors -> one line on stderr and an exit code
+    words -> one function of `apps/`; errors -> a message on stderr and an exit code
 
-This is the border: here an error raised on purpose becomes a message. Exit codes: 0 done, 1 a
-mistake of ours (with a traceback), 2 something the user can mend, 130 stopped from the keyboard.
+This is the border: here an error raised on purpose, a full disk, a lack of memory and a wish to
+stop become a message. The exit codes are those of `errors.py`. Of several processes that torchrun
+started, the first to meet an error tells it.
 
 To add a command: a module of `apps/` with `add_arguments(parser)` and `run(args)`, and one line in
 `COMMANDS`.
@@ -12,14 +13,32 @@ To add a command: a module of `apps/` with `add_arguments(parser)` and `run(args
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib
+import json
 import logging
 import os
+import select
+import signal
 import sys
+import threading
+import time
+import traceback
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
 
-from flipbook.errors import ArgumentError, FlipbookError, did_you_mean
+from flipbook.errors import (
+    ArgumentError,
+    AskedToStop,
+    FlipbookError,
+    StorageError,
+    TrainingError,
+    did_you_mean,
+    storage_words,
+)
 
 COMMANDS = {
     "data": "convert, check, split, count and look at a data set",
@@ -38,6 +57,9 @@ COMMANDS = {
     "quickstart": "make clips, tune the embedded model on them, and score it",
 }
 OF_DATACLASSES = ("plan", "train", "encode")  # whose flags are the fields of the arguments
+STOPPING = ("SIGTERM", "SIGHUP", "SIGUSR1")  # as Ctrl-C: a scheduler, a closed terminal, SLURM
+CLOSED_OUTPUT = 141  # what shells show of a program that SIGPIPE has ended
+ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # where torchrun looks for what went wrong in a process
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,22 +68,157 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Return the exit code of a command line, after running it."""
-    words = list(sys.argv[1:] if words is None else words)
+    """Return the exit code of a command line, after running it.
+
+    Args:
+        words: that of this process if none are given; what asks it to stop after its last word
+            comes too late then, and does not change the exit code.
+    """
+    if words is None:
+        try:
+            return main(sys.argv[1:])
+        finally:
+            for name in ("SIGINT", *STOPPING):
+                if hasattr(signal, name):
+                    signal.signal(getattr(signal, name), signal.SIG_IGN)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     _quieten()
     try:
-        _dispatch(words)
-    except FlipbookError as error:
-        if debug:
+        with _obeying_signals():
+            _dispatch(words)
+            sys.stdout.flush()
+    except KeyboardInterrupt as stop:
+        return _tell_stop(stop)
+    except BrokenPipeError:
+        if not _is_output_closed():
             raise
-        print(f"flipbook: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("flipbook: stopped", file=sys.stderr)
-        return 130
+        return CLOSED_OUTPUT
+    except SystemExit as leaving:  # as rich does where nobody reads the output
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise
+        return CLOSED_OUTPUT
+    except Exception as error:
+        known = _as_ours(error)
+        _tell_launcher(known or error)
+        if known is None:
+            raise
+        if debug:
+            traceback.print_exception(error)
+        _tell(known)
+        return known.exit_code
     return 0
+
+
+@contextmanager
+def _obeying_signals() -> Iterator[None]:
+    """Let signals that ask a process to stop end it as Ctrl-C does, with all that cleans up."""
+    own = os.getpid()
+
+    def stop(number: int, _: FrameType | None) -> None:
+        if os.getpid() != own:  # a copy of this process, which does as it would without us
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        raise AskedToStop(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
+        # One that was ignored from the start, as under `nohup`, still is.
+        obeyed = [n for n in numbers if signal.getsignal(n) is signal.SIG_DFL]
+        before = {number: signal.signal(number, stop) for number in obeyed}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _tell_stop(stop: KeyboardInterrupt) -> int:
+    asked = stop if isinstance(stop, AskedToStop) else AskedToStop(signal.SIGINT)
+    told = asked.told or f"stopped by {asked.signal_name}"
+    print(f"flipbook: {told}", file=sys.stderr)
+    return asked.exit_code
+
+
+def _as_ours(error: Exception) -> FlipbookError | None:
+    """Return an error as one of ours; None for a mistake of the program."""
+    if isinstance(error, FlipbookError):
+        return error
+    words = storage_words(error)
+    if words is not None:
+        return _with_notes(StorageError(words), error)
+    if _is_out_of_memory(error):
+        reason = (str(error) or "MemoryError").splitlines()[0]
+        return _with_notes(
+            TrainingError(
+                f"The memory does not suffice ({reason}). Lower "
+                "--per_device_train_batch_size or --max_batch_tokens (--batch_size), "
+                "--num_video_frames or --frame_size, or train with --activation_checkpointing true "
+                "or --lora_r 16; `flipbook plan` tells what fits."
+            ),
+            error,
+        )
+    return None
+
+
+def _with_notes(known: FlipbookError, error: Exception) -> FlipbookError:
+    for note in getattr(error, "__notes__", ()):
+        known.add_note(note)
+    return known
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory, of the machine or of a GPU, did not suffice; torch has no type for all."""
+    is_named = type(error).__name__ == "OutOfMemoryError"
+    is_of_torch = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or is_named or is_of_torch
+
+
+def _tell(error: FlipbookError) -> None:
+    """Print an error with its notes, unless another process of this machine has told the same."""
+    lines = [str(error), *getattr(error, "__notes__", ())]
+    named = f" (rank {os.environ['RANK']})" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ""
+    if named and ERROR_FILE in os.environ:
+        said = hashlib.sha256(lines[0].encode(errors="replace")).hexdigest()[:16]
+        with suppress(OSError):
+            try:  # a folder of this run of torchrun, in which each process has one of its own
+                (Path(os.environ[ERROR_FILE]).parents[1] / f"told-{said}").touch(exist_ok=False)
+            except FileExistsError:
+                return
+    print(f"flipbook{named}: " + "\n".join(lines), file=sys.stderr)
+
+
+def _tell_launcher(error: Exception) -> None:
+    """Leave an error where torchrun finds it for its report."""
+    if ERROR_FILE not in os.environ:
+        return
+    is_ours = isinstance(error, FlipbookError)
+    trace = "".join(traceback.format_exception(error))
+    message = {
+        "message": f"{type(error).__name__}: {error}",
+        "extraInfo": {
+            "py_callstack": str(error) if is_ours else trace,
+            "timestamp": str(int(time.time())),
+        },
+    }
+    with suppress(OSError):
+        Path(os.environ[ERROR_FILE]).write_text(json.dumps({"message": message}), encoding="utf-8")
+
+
+def _is_output_closed() -> bool:
+    """Whether nobody reads the output any more; it is left alone then."""
+    try:
+        output = sys.stdout.fileno()
+        ready = select.poll()
+    except (OSError, AttributeError):  # it is no file, or there is no such call here
+        return False
+    ready.register(output, select.POLLOUT)
+    if not any(event & select.POLLERR for _, event in ready.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
 
 
 def _dispatch(words: list[str]) -> None:

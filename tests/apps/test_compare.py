@@ -84,15 +84,27 @@ def test_a_folder_without_predictions_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "told", "code"),
     [
-        (["--row", "shufled"], r"--row is 'shufled'; known are .* Did you mean 'shuffled'\?"),
-        (["--row", "blank"], r"has no row 'blank'; it has untuned, tuned. Choose one with --row"),
-        (["--out", "/no/such/folder/x.json"], r"--out /no/such/folder/x.json: cannot be written"),
+        (["--row", "shufled"], r"--row is 'shufled'; known are .* Did you mean 'shuffled'\?", 2),
+        (
+            ["--row", "blank"],
+            r"has no row 'blank'; it has untuned, tuned. Choose one with --row",
+            2,
+        ),
+        (
+            ["--out", "/no/such/folder/x.json"],
+            r"--out /no/such/folder/x.json: cannot be written",
+            5,
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said(
-    runs: tuple[Path, Path], words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+    runs: tuple[Path, Path],
+    words: list[str],
+    told: str,
+    code: int,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["compare", *map(str, runs), *words]) == 2
+    assert main(["compare", *map(str, runs), *words]) == code
     assert re.search(told, capsys.readouterr().err)

@@ -50,22 +50,26 @@ def test_the_flags(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "message", "code"),
     [
-        ("t.csv --out t.jsonl --map video=pth,answer=a", "Did you mean 'path'?"),
-        ("t.csv --out t.jsonl --format colums", "Did you mean 'columns'?"),
-        ("t.csv --out t.jsonl --frames_fps 0", "--frames_fps is 0; give a number above 0."),
-        ("t.csv --out t.jsonl --max_bad_fraction 2", "--max_bad_fraction is 2; give 0 to 1."),
-        ("t.csv --out t.jsonl --answers x.json", "--answers is not followed by the format columns"),
-        ("absent.csv --out t.jsonl", "absent.csv: does not exist"),
-        ("t.csv --out t.txt", "--out t.txt must end in .jsonl"),
-        ("t.csv", "--out"),
+        ("t.csv --out t.jsonl --map video=pth,answer=a", "Did you mean 'path'?", 3),
+        ("t.csv --out t.jsonl --format colums", "Did you mean 'columns'?", 2),
+        ("t.csv --out t.jsonl --frames_fps 0", "--frames_fps is 0; give a number above 0.", 2),
+        ("t.csv --out t.jsonl --max_bad_fraction 2", "--max_bad_fraction is 2; give 0 to 1.", 2),
+        (
+            "t.csv --out t.jsonl --answers x.json",
+            "--answers is not followed by the format columns",
+            2,
+        ),
+        ("absent.csv --out t.jsonl", "absent.csv: does not exist", 3),
+        ("t.csv --out t.txt", "--out t.txt must end in .jsonl", 2),
+        ("t.csv", "--out", 2),
     ],
 )
 def test_what_is_wrong_is_one_message(
-    words: str, message: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    words: str, message: str, code: int, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["data", "convert", *words.split()]) == 2
+    assert main(["data", "convert", *words.split()]) == code
     assert message in capsys.readouterr().err
     assert not (folder / "t.jsonl").exists()
 

@@ -28,7 +28,7 @@ from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.generated.write import GeneratedData
 from flipbook.data.records import Media, Turn
 from flipbook.data.shown import read_shown
-from flipbook.errors import ArgumentError, CheckpointError, ManifestError
+from flipbook.errors import ArgumentError, CheckpointError, ManifestError, StorageError
 from flipbook.evaluate.page.numbers import clock
 from flipbook.video.clip import Clip
 from flipbook.video.settings import ClipSettings
@@ -351,7 +351,7 @@ def test_mistakes_are_told(manifest: Path, fast_vlm_folder: Path, tmp_path: Path
     with pytest.raises(CheckpointError):
         preview(manifest, model=tmp_path / "no model")
     out = str(tmp_path / "no" / "page.html")
-    with pytest.raises(ArgumentError, match="cannot be written .No such file or directory.; name"):
+    with pytest.raises(StorageError, match="cannot be written .No such file or directory.; name"):
         _run(str(manifest), "--out", out, "--model", str(fast_vlm_folder))
 
 

@@ -120,7 +120,8 @@ def test_it_goes_on_where_it_was_stopped(
         return tower_features(*args, **settings)
 
     monkeypatch.setattr(module, "tower_features", stop_after_three)
-    assert main(["encode", *words]) == 130
+    assert main(["encode", *words]) == 75
+    assert "the same command goes on with the other clips" in capsys.readouterr().err
     assert _num_files(tmp_path) == 3
     assert main(["encode", *words]) == 0
     assert "3 were there" in capsys.readouterr().out
@@ -138,7 +139,7 @@ def test_a_bad_clip_is_named_after_all_others_are_stored(
     bad = next(row for row in rows if "video" in row)
     (tmp_path / "data" / bad["video"]).write_bytes(b"no video")
     train = tmp_path / "data" / generated.train.relative_to(generated.folder)
-    assert main(["encode", *words, f"--data_path={train}"]) == 2
+    assert main(["encode", *words, f"--data_path={train}"]) == 3
     printed = capsys.readouterr()
     assert "1 cannot be read" in printed.out
     assert f"not encoded: {tmp_path / 'data' / bad['video']}" in printed.out
@@ -162,7 +163,7 @@ def test_each_clip_is_counted_once_in_each_view(
     (tmp_path / "data" / bad["video"]).write_bytes(b"no video")
     train = tmp_path / "data" / generated.train.relative_to(generated.folder)
     words = ["encode", *words, f"--data_path={train}", "--frame_sampler=segments"]
-    assert main(words) == main(words) == 2
+    assert main(words) == main(words) == 3
     printed = capsys.readouterr().out
     assert printed.count("not encoded: ") == 2
     assert f"{_num_files(tmp_path)} were there, 1 cannot be read" in printed
@@ -171,7 +172,7 @@ def test_each_clip_is_counted_once_in_each_view(
 def test_a_full_store_is_told(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["encode", *words, "--feature_store_max_gb=0.00001"]) == 2
+    assert main(["encode", *words, "--feature_store_max_gb=0.00001"]) == 5
     printed = capsys.readouterr()
     assert f"{tmp_path / 'features'} takes no more features, because it has reached" in printed.err
     assert "goes on where it stopped" in printed.err

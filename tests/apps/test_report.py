@@ -90,5 +90,5 @@ def test_a_place_that_cannot_be_written_to_is_named(
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr("flipbook.evaluate.markdown.write_whole", refuse)
-    assert main(["report", str(scored)]) == 2
+    assert main(["report", str(scored)]) == 5
     assert "run cannot be written to (Read-only file system). Copy it" in capsys.readouterr().err

@@ -23,7 +23,7 @@ from flipbook.data.generated.write import GeneratedData
 from flipbook.data.measuring import Measurer
 from flipbook.data.record_ids import RecordIds
 from flipbook.data.table import ConversationTable, open_table
-from flipbook.errors import ArgumentError, DataError, ManifestError
+from flipbook.errors import ArgumentError, DataError, ManifestError, StorageError
 
 ASKED = [row(f"r{number}", "<video>\nWhat?", "That.", video="a.mp4") for number in range(3)]
 
@@ -218,7 +218,7 @@ def test_a_full_disk_is_told_with_both_places(
     (folder / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "temporary"))
     monkeypatch.setattr(table_file, "ArrowWriter", Full)
-    with pytest.raises(DataError, match=r"neither to .*cache nor to .*No space left.*make room"):
+    with pytest.raises(StorageError, match=r"neither to .*cache nor to .*No space left.*make room"):
         open_at(folder)
     assert not list((folder / "temporary").iterdir())
     monkeypatch.undo()

@@ -19,7 +19,7 @@ from transformers import AutoModelForImageTextToText
 
 from fixtures_model import make_checkpoint
 from fixtures_video import MakeClip
-from flipbook.errors import ArgumentError, CheckpointError
+from flipbook.errors import ArgumentError, CheckpointError, FlipbookError, StorageError
 from flipbook.export import homes
 from flipbook.export.homes import ExportOptions
 from flipbook.export.write import Exported, export_model
@@ -89,9 +89,15 @@ def _same_weights(first: Any, second: Any) -> bool:
     )
 
 
-def _refused(out: Path, message: str, *args: Any, **kwargs: Any) -> None:
+def _refused(
+    out: Path,
+    message: str,
+    *args: Any,
+    kind: type[FlipbookError] = ArgumentError,
+    **kwargs: Any,
+) -> None:
     before = sorted(out.parent.iterdir()) if out.parent.is_dir() else None
-    with pytest.raises(ArgumentError, match=message):
+    with pytest.raises(kind, match=message):
         export_model(*args, out=out, **kwargs)
     after = sorted(out.parent.iterdir()) if out.parent.is_dir() else None
     assert after == before, "something is left behind"
@@ -362,7 +368,8 @@ def test_a_full_disk_leaves_nothing_behind(
 
     monkeypatch.setattr(homes, "save_checkpoint", fill)
     message = "No space left on device.*Nothing is left of it; give a folder on a disk"
-    _refused(tmp_path / "new" / "mine", message, fast_vlm_folder, layout="hf")
+    out = tmp_path / "new" / "mine"
+    _refused(out, message, fast_vlm_folder, kind=StorageError, layout="hf")
 
 
 def test_a_stopped_export_leaves_nothing_behind(
@@ -391,9 +398,8 @@ def test_what_an_export_that_was_killed_left_is_no_obstacle(
 def test_a_place_that_cannot_be_written_is_told(fast_vlm_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "mine"
-    _refused(
-        out, r"--out .*mine: cannot be written \(Not a directory\)", fast_vlm_folder, layout="hf"
-    )
+    message = r"--out .*mine: cannot be written \(Not a directory\)"
+    _refused(out, message, fast_vlm_folder, kind=StorageError, layout="hf")
 
 
 def test_a_model_without_a_form_in_the_layout_is_a_fault_of_the_model(

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flipbook.errors import ArgumentError, did_you_mean
+from flipbook.errors import ArgumentError, StorageError, did_you_mean
 from flipbook.evaluate.compare import Compared, Comparison, compare
 from flipbook.evaluate.file_names import EVALUATION_FOLDER, PREDICTIONS_FILE
 from flipbook.evaluate.predictions_file import read_predictions
@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> None:
     """Print the comparison, and write it where asked.
 
     Raises:
-        ArgumentError: there are no predictions, no such row, or `--out` cannot be written.
+        ArgumentError: there are no predictions, or no such row.
+        StorageError: `--out` cannot be written.
         DataError: the two share too few questions, or a reference differs.
     """
     if args.row not in ROWS:
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
         try:
             write_json_whole(path, content | comparison.as_dict())
         except OSError as error:
-            raise ArgumentError(
+            raise StorageError(
                 f"--out {path}: cannot be written ({error.strerror}). Name a file in a folder that "
                 "is there."
             ) from error

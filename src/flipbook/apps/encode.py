@@ -27,7 +27,14 @@ from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.sample import Visual
 from flipbook.data.store import FeatureStore
 from flipbook.data.working import reading_record
-from flipbook.errors import ArgumentError, DataError, MediaError, WorkerError
+from flipbook.errors import (
+    DataError,
+    MediaError,
+    StoppedError,
+    StorageError,
+    WorkerError,
+    reason_of,
+)
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.fastvlm import plain_model, tower_features
 from flipbook.train.arguments import Arguments
@@ -45,10 +52,12 @@ def run(words: Sequence[str]) -> None:
     """Fill the store for training and validation data, and tell what was done.
 
     Raises:
-        ArgumentError: a flag is wrong, or the store takes no more.
+        ArgumentError: a flag is wrong.
         CheckpointError: the model cannot be loaded.
         DataError: the records cannot be trained on, or a clip cannot be read.
         WorkerError: a worker that read a clip crashed, hung or took too much memory.
+        StorageError: the store takes no more.
+        StoppedError: a signal asked for it.
     """
     if {"-h", "--help"} & set(words):
         parser = make_parser()
@@ -60,7 +69,13 @@ def run(words: Sequence[str]) -> None:
         parser.print_help()
         return
     arguments = parse_arguments([*words, "--frame_features", "store"])
-    encode(arguments, console=Console(highlight=False, soft_wrap=True))
+    try:
+        encode(arguments, console=Console(highlight=False, soft_wrap=True))
+    except KeyboardInterrupt as stop:
+        raise StoppedError(
+            f"Stopped by {reason_of(stop)}. What was encoded is kept: the same command goes on "
+            "with the other clips."
+        ) from None
 
 
 @dataclass
@@ -137,7 +152,7 @@ def encode(arguments: Arguments, *, console: Console) -> Tally:
     """Return what was done, after filling the store.
 
     Raises:
-        ArgumentError, CheckpointError, DataError: see `run`.
+        ArgumentError, CheckpointError, DataError, StorageError: see `run`.
     """
     args = arguments.training
     shown = console if args.process_index == 0 else Console(quiet=True)
@@ -225,7 +240,7 @@ def _tell(tally: Tally, store: FeatureStore, seconds: float, *, console: Console
     """Print what was done; raise where something is left to do.
 
     Raises:
-        ArgumentError: the store takes no more.
+        StorageError: the store takes no more.
         DataError: a clip cannot be read.
     """
     console.print(
@@ -237,7 +252,7 @@ def _tell(tally: Tally, store: FeatureStore, seconds: float, *, console: Console
     for line in tally.failed:
         console.print(f"not encoded: {line}", markup=False)
     if tally.stopped is not None:
-        raise ArgumentError(
+        raise StorageError(
             f"{store.folder} takes no more features, because {tally.stopped}. Make room or name "
             "another --feature_store, and give the same command again: it goes on where it "
             "stopped. Training reads what is there and encodes the rest as it goes."

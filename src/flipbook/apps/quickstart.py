@@ -13,13 +13,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flipbook.apps.train import claim, print_places
+from flipbook.apps.train import LastingConsole, claim, learn, print_places
 from flipbook.data.generated.write import GeneratedData, write_generated_data
 from flipbook.data.records import read_records
 from flipbook.data.sources import Source
 from flipbook.errors import ArgumentError
 from flipbook.train.parsing import parse_arguments
-from flipbook.train.run import train
 
 NUM_KEPT_RUNS = 1000
 
@@ -67,13 +66,13 @@ def run(args: argparse.Namespace) -> None:
     for name in ("clips_per_task", "test_clips_per_task", "max_steps"):
         if getattr(args, name) < 1:
             raise ArgumentError(f"--{name} is {getattr(args, name)}: it must be 1 or more.")
-    console = Console(highlight=False, soft_wrap=True)
+    console = LastingConsole(highlight=False, soft_wrap=True)
     folder = Path(args.output_dir)
     keep_previous(folder, console=console)
     console.print("Making clips whose questions no single frame can answer ...")
     data = write_generated_data(folder / "data", clips_per_task=args.clips_per_task, seed=args.seed)
     arguments = parse_arguments(_flags(args, data))
-    result = train(arguments, console=console)
+    result = learn(arguments, console=console)
     claim(arguments, result, [Source(str(data.test)), Source(str(data.images))], console=console)
     print_places(result, console=console)
     (first, *_) = read_records(data.test).records

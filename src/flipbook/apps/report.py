@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from flipbook.errors import ArgumentError
+from flipbook.errors import ArgumentError, StorageError
 from flipbook.evaluate.file_names import EVALUATION_FOLDER, LOG_FILE, SCORES_FILE
 from flipbook.evaluate.report import write_pages
 
@@ -28,14 +28,15 @@ def run(args: argparse.Namespace) -> None:
     """Write the page and the text, and say where they are.
 
     Raises:
-        ArgumentError: there is no such folder, it holds no scores, or a file of it is damaged or
-            cannot be written.
+        ArgumentError: there is no such folder, or it holds no scores.
+        DataError: a file of it is damaged.
+        StorageError: it cannot be written to.
     """
     folder, run_folder = report_folders(args.folder, run=args.run)
     try:
         page, text = write_pages(folder, run_folder=run_folder)
     except OSError as error:
-        raise ArgumentError(
+        raise StorageError(
             f"{folder} cannot be written to ({error.strerror}). Copy it to a place of your own."
         ) from error
     print(f"page  {page}\ntext  {text}")

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from rich.console import Console
 from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source
 from flipbook.data.watched import watched_command
+from flipbook.errors import AskedToStop, FlipbookError, StoppedError, reason_of
 from flipbook.evaluate.file_names import PAGE_FILE, TEXT_FILE
 from flipbook.evaluate.report import print_report
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
@@ -22,6 +26,7 @@ from flipbook.train.features import store_folder, store_max_bytes
 from flipbook.train.followed import FOLLOWED_FILE
 from flipbook.train.parsing import make_parser, parse_arguments
 from flipbook.train.run import RunResult, train
+from flipbook.train.signals import ended_early
 
 
 def run(words: Sequence[str]) -> None:
@@ -29,13 +34,14 @@ def run(words: Sequence[str]) -> None:
 
     Raises:
         FlipbookError: see `flipbook.train.run.train`.
+        StoppedError: a signal asked for it, and something is kept.
     """
     if {"-h", "--help"} & set(words):
         make_parser().print_help()
         return
     arguments = parse_arguments(words)
-    console = Console(highlight=False, soft_wrap=True)
-    result = train(arguments, console=console)
+    console = LastingConsole(highlight=False, soft_wrap=True)
+    result = learn(arguments, console=console)
     if not result.is_main_process:
         return
     if result.claimed and arguments.training.report_num_questions > 0:
@@ -43,11 +49,68 @@ def run(words: Sequence[str]) -> None:
     print_places(result, console=console)
 
 
+class LastingConsole(Console):
+    """A console without which a run goes on where nobody reads what it prints any more."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing from here on."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def learn(arguments: Arguments, *, console: Console) -> RunResult:
+    """Return what a run leaves; tell of one that is stopped before its first step.
+
+    Raises:
+        FlipbookError: see `flipbook.train.run.train`.
+        StoppedError: a signal asked for it, and there is a checkpoint to go on from.
+        AskedToStop: it did, and there is none.
+    """
+    try:
+        return train(arguments, console=console)
+    except KeyboardInterrupt as stop:
+        if isinstance(stop, AskedToStop) and stop.told:
+            raise
+        told = f"Stopped by {reason_of(stop)} before the first step"
+        raise ended_early(stop, Path(str(arguments.training.output_dir)), told) from None
+
+
 @watched_command()
 def claim(
     arguments: Arguments, result: RunResult, sources: Sequence[Source], *, console: Console
 ) -> None:
-    """Score the start model, the tuned model and its controls, and print the table."""
+    """Score the start model, the tuned model and its controls, and print the table.
+
+    Raises:
+        StoppedError: a signal asked for it; the model is there all the same.
+    """
+    kept = _how_to_score(result, sources)
+    if result.asked_to_stop is not None:
+        raise StoppedError(f"Stopped by {result.asked_to_stop} after the last step. {kept}")
+    try:
+        _claim(arguments, result, sources, console=console)
+    except KeyboardInterrupt as stop:
+        raise StoppedError(f"Stopped by {reason_of(stop)} while it was scored. {kept}") from None
+    except (FlipbookError, OSError, RuntimeError, MemoryError) as error:
+        error.add_note(kept)
+        raise
+
+
+def _how_to_score(result: RunResult, sources: Sequence[Source]) -> str:
+    """Return in words that a model is tuned and saved, and how it is scored later."""
+    words = ["flipbook", "evaluate", "--model", str(result.run_folder), "--data_path"]
+    words += [source.path for source in sources]
+    folders = {source.image_folder for source in sources} - {None}
+    words += ["--image_folder", *map(str, folders)] if len(folders) == 1 else []
+    return (
+        f"The model is tuned and saved in {result.model_folder}; its scores are missing. To score "
+        f"it:\n  {shlex.join(words)}"
+    )
+
+
+def _claim(
+    arguments: Arguments, result: RunResult, sources: Sequence[Source], *, console: Console
+) -> None:
     found = read_usable(
         sources,
         image_folder=arguments.data.image_folder,

@@ -25,7 +25,7 @@ from datasets.arrow_writer import ArrowWriter
 from filelock import FileLock
 from xxhash import xxh3_128
 
-from flipbook.errors import DataError
+from flipbook.errors import DataError, StorageError
 
 TableT = TypeVar("TableT")
 MeasureAll = Callable[[], Iterator[pa.RecordBatch]]
@@ -83,7 +83,7 @@ def find_or_write(
         return _write(temporary / path.name, schema, measure, open_current), temporary
     except OSError as error:
         rmtree(temporary, ignore_errors=True)
-        raise DataError(
+        raise StorageError(
             f"the table of conversations can be written neither to {folder} nor to "
             f"{temporary.parent} ({error}); make room, or set HF_DATASETS_CACHE and TMPDIR to "
             "other folders"

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from flipbook.errors import ArgumentError
+from flipbook.errors import ArgumentError, StorageError
 from flipbook.export.card import CardFacts, write_card
 from flipbook.export.homes import DTYPES, STORED, ExportOptions, find_home
 from flipbook.export.source import ExportSource, choose_source, read_scores
@@ -66,7 +66,8 @@ def export_model(
 
     Raises:
         ArgumentError: the layout or an option is unknown or does not apply, a package is missing,
-            `out` is taken or cannot be written, or clips are read as flipbook alone does.
+            `out` is taken, or clips are read as flipbook alone does.
+        StorageError: `out` cannot be written.
         CheckpointError: the model cannot be loaded, or has no form in this layout.
     """
     options = options or ExportOptions()
@@ -152,9 +153,9 @@ def _remove_empty(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def _cannot_write(target: Path, error: Exception) -> ArgumentError:
+def _cannot_write(target: Path, error: Exception) -> StorageError:
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return ArgumentError(
+    return StorageError(
         f"--out {target}: cannot be written ({reason}). Nothing is left of it; give a folder on a "
         "disk that has room and may be written to."
     )

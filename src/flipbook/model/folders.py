@@ -14,7 +14,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from flipbook.errors import CheckpointError, did_you_mean
+from flipbook.errors import CheckpointError, NoModelError, did_you_mean
 
 CONFIG_FILE = "config.json"
 ADAPTER_FILE = "adapter_config.json"
@@ -54,8 +54,8 @@ def find_folder(name_or_path: str | Path) -> Path:
     It is that of a whole model, or of an adapter: see `is_adapter`.
 
     Raises:
-        CheckpointError: there is no such folder, it holds neither config.json nor a whole adapter,
-            or the hub cannot give it.
+        NoModelError: there is no such folder, and the hub cannot give it.
+        CheckpointError: it holds neither config.json nor a whole adapter.
     """
     name = str(name_or_path)
     if name == TINY:
@@ -64,11 +64,11 @@ def find_folder(name_or_path: str | Path) -> Path:
     if path.is_dir():
         return _model_folder(path)
     if path.exists():
-        raise CheckpointError(f"{path}: this is a file; give the folder that holds it.")
+        raise NoModelError(f"{path}: this is a file; give the folder that holds it.")
     if is_hub_id(name):
         return _download(name)
     near = [child.name for child in path.parent.iterdir()] if path.parent.is_dir() else []
-    raise CheckpointError(
+    raise NoModelError(
         f"there is no model folder {name!r}.{did_you_mean(path.name, [*near, 'tiny'])} Give a "
         'folder, a hub id of the form "owner/model", or "tiny".'
     )
@@ -141,7 +141,7 @@ def _download(hub_id: str) -> Path:
             folder = Path(snapshot_download(hub_id, allow_patterns=[*SMALL_FILES, "*.bin"]))
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
+        raise NoModelError(
             f"{hub_id!r} is no folder here, and the hub did not give it: {reason} Check the "
             "spelling and the network, or download the model and give its folder."
         ) from error

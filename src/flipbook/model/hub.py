@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from flipbook.errors import CheckpointError
+from flipbook.errors import CheckpointError, NoModelError
 from flipbook.model.folders import ADAPTER_FILE, ADAPTER_WEIGHTS, SMALL_FILES
 from flipbook.model.weights import DTYPES, StoredTensor
 
@@ -75,7 +75,7 @@ def fetch_facts(hub_id: str) -> HubFacts:
             "Download the model and give its folder."
         ) from error
     except hub_errors() as error:
-        raise CheckpointError(
+        raise NoModelError(
             f"{hub_id!r} is no folder here, and the hub did not describe it: {hub_reason(error)} "
             "Check the spelling and the network, or download the model and give its folder."
         ) from error

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader
 
 from flipbook.data.batch import DataCollatorForSupervisedDataset
@@ -162,6 +163,8 @@ def make_loader(
         pin_memory=args.dataloader_pin_memory,
         persistent_workers=args.dataloader_persistent_workers,
         **limited_workers(args, [dataset], num_clips=batches.most_units),
+        # Of the numbers of the run, new workers would draw one where kept workers draw none.
+        generator=torch.Generator().manual_seed(0),
     )
 
 

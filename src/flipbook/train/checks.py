@@ -47,7 +47,7 @@ def check_together(
     _check_accelerator(training)
     _check_rates(model, training)
     _check_best(training, explicit)
-    _check_followed(training, explicit)
+    _check_followed(training)
     choose_attention(model.attn_implementation, device_type=training.device.type)
     if data.max_batch_tokens and training.auto_find_batch_size:
         raise ArgumentError(
@@ -187,8 +187,9 @@ def _check_rates(model: ModelArguments, training: TrainingArguments) -> None:
             )
 
 
-def _check_followed(training: TrainingArguments, explicit: frozenset[str]) -> None:
-    asked = "follow_num_answers" in explicit and training.follow_num_answers > 0
+def _check_followed(training: TrainingArguments) -> None:
+    default = type(training).__dataclass_fields__["follow_num_answers"].default
+    asked = training.follow_num_answers not in (0, default)  # a run's own file names them all
     if asked and training.eval_num_answers == 0:
         raise ArgumentError(
             f"--follow_num_answers {training.follow_num_answers} follows some of the questions "

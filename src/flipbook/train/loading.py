@@ -15,6 +15,7 @@ from transformers.trainer_utils import seed_worker
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.workers import Readings, batch_timeout_s
 from flipbook.train.arguments import TrainingArguments
+from flipbook.train.signals import begin_worker
 
 COPIES = 3  # of a batch at most, while its clips are put together
 BYTES_OF_PIXEL = 3  # its stored features are as large: 3072 floats for 64 x 64 px
@@ -44,7 +45,7 @@ def limited_workers(
         "num_workers": num_workers,
         "prefetch_factor": args.dataloader_prefetch_factor,
         "multiprocessing_context": args.dataloader_multiprocessing_context,
-        "worker_init_fn": partial(_begin, seed, readings),
+        "worker_init_fn": partial(begin_worker, partial(_begin, seed, readings)),
         "timeout": batch_timeout_s(
             num_clips * max(map(_most_files, datasets)), args.media_timeout_s
         ),

@@ -41,6 +41,7 @@ from flipbook.train.progress import ProgressCallback, Throughput
 from flipbook.train.ranks import in_company
 from flipbook.train.record import write_arguments, write_environment
 from flipbook.train.run_folder import make_folder, resume_from
+from flipbook.train.signals import stoppable
 from flipbook.train.start import (
     fit_to_checkpoint,
     load_start_model,
@@ -61,12 +62,14 @@ class RunResult:
         model_folder: the tuned model; plain `transformers` loads it.
         is_main_process: whether this process is the one that reports.
         claimed: the data sets on which the model is to be scored.
+        asked_to_stop: by what, after the last step; None for a run that was left alone.
     """
 
     run_folder: Path
     model_folder: Path
     is_main_process: bool
     claimed: tuple[Source, ...] = ()
+    asked_to_stop: str | None = None
 
 
 @in_company
@@ -79,6 +82,7 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
         DataError: the data cannot be trained on.
         TrainingError: the numbers are not sound, or nothing would train.
         WorkerError: a worker or another process crashed, hung or left.
+        StoppedError: it was asked to stop; all is saved.
     """
     args = arguments.training
     run_folder = Path(str(args.output_dir))
@@ -122,13 +126,14 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     if should_probe(args):
         predicted = None if plan is None else _predicted(plan, args)
         probe_longest(trainer, batches, predicted_bytes=predicted, console=shown)
-    _learn(trainer, goes_on_from)
-    if checkpoint.provenance is not None:
-        checkpoint.provenance = after_training(checkpoint.provenance, trainer.state, args)
-    checkpoint.provenance = tell_stop(stopping, trainer, checkpoint.provenance, console=shown)
-    model_folder = save_run(trainer, arguments, checkpoint, run_folder=run_folder, base=base)
+    with stoppable(trainer) as stop:
+        _learn(trainer, goes_on_from)
+        if checkpoint.provenance is not None:
+            checkpoint.provenance = after_training(checkpoint.provenance, trainer.state, args)
+        checkpoint.provenance = tell_stop(stopping, trainer, checkpoint.provenance, console=shown)
+        model_folder = save_run(trainer, arguments, checkpoint, run_folder=run_folder, base=base)
     _release(trainer)
-    return RunResult(run_folder, model_folder, is_main, intake.claimed)
+    return RunResult(run_folder, model_folder, is_main, intake.claimed, stop.name)
 
 
 def _write_facts(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transformers.trainer_utils import get_last_checkpoint
 
-from flipbook.errors import ArgumentError
+from flipbook.errors import ArgumentError, StorageError
 from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
 
 RESUME_WORDS = ("true", "latest", "auto")
@@ -47,14 +47,14 @@ def make_folder(run_folder: Path) -> None:
     """Make the folder of a run.
 
     Raises:
-        ArgumentError: it cannot be written to.
+        StorageError: it cannot be written to.
     """
     try:
         run_folder.mkdir(parents=True, exist_ok=True)
         (run_folder / ".writable").touch()
         (run_folder / ".writable").unlink()
     except OSError as error:
-        raise ArgumentError(
+        raise StorageError(
             f"--output_dir {run_folder} cannot be written to ({error.strerror}). Give another."
         ) from error
 

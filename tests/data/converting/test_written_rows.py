@@ -9,7 +9,7 @@ import pytest
 
 from flipbook.data.converting.written_rows import Rejections, RowWriter, TakenNames
 from flipbook.data.manifests import NUM_REASONS_SHOWN
-from flipbook.errors import ArgumentError, RecordError
+from flipbook.errors import RecordError, StorageError
 
 
 def test_a_file_is_there_when_it_is_kept(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_half_a_character_is_not_written(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        pytest.raises(ArgumentError, match=r"a\.jsonl cannot be written \(.*\); name another"),
+        pytest.raises(StorageError, match=r"a\.jsonl cannot be written \(.*\); name another"),
         RowWriter(tmp_path / "file" / "a.jsonl"),
     ):
         pass

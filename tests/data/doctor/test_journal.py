@@ -12,7 +12,7 @@ from flipbook.data.doctor.examine import Examined
 from flipbook.data.doctor.findings import Finding
 from flipbook.data.doctor.journal import Journal
 from flipbook.data.turns import Media
-from flipbook.errors import DataError
+from flipbook.errors import StorageError
 from flipbook.video.settings import ClipSettings
 from flipbook.video.view import View
 
@@ -104,5 +104,5 @@ def test_what_hung_is_tried_again_with_more_time_only(clip: Media, tmp_path: Pat
 
 def test_a_journal_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "journal.jsonl").mkdir()
-    with pytest.raises(DataError, match=r"cannot be written .*name another folder with --out"):
+    with pytest.raises(StorageError, match=r"cannot be written .*name another folder with --out"):
         journal(tmp_path).__enter__()

@@ -18,7 +18,7 @@ from flipbook.data.doctor.examine import Examined
 from flipbook.data.doctor.findings import Finding
 from flipbook.data.doctor.pool import is_lasting, run_in_pool, verdict_on
 from flipbook.data.turns import Media
-from flipbook.errors import DataError
+from flipbook.errors import WorkerError
 
 NAMES = ("one", "hang", "two", "die", "fail", "odd", "die 2", "swell", "three")
 
@@ -94,7 +94,7 @@ def test_a_pool_that_breaks_is_made_anew(
         )
         with (
             caplog.at_level(logging.WARNING),
-            pytest.raises(DataError, match="--num_workers 1.*__main__"),
+            pytest.raises(WorkerError, match="--num_workers 1.*__main__"),
         ):
             next(results)
     assert BrokenPool.made == pools.MOST_BROKEN

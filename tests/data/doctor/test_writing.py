@@ -22,7 +22,7 @@ from flipbook.data.doctor.writing import (
 )
 from flipbook.data.records import read_records
 from flipbook.data.sources import Source
-from flipbook.errors import DataError
+from flipbook.errors import StorageError
 from flipbook.video.view import View
 
 
@@ -173,10 +173,10 @@ def read_names(folder: Path) -> list[str]:
 
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"file/out: cannot be made .*--out"):
+    with pytest.raises(StorageError, match=r"file/out: cannot be made .*--out"):
         make_folder(tmp_path / "file" / "out")
     with (
-        pytest.raises(DataError, match=r"gone/a.jsonl: cannot be written .*--image_folder"),
+        pytest.raises(StorageError, match=r"gone/a.jsonl: cannot be written .*--image_folder"),
         written_whole(tmp_path / "gone" / "a.jsonl"),
     ):
         pass

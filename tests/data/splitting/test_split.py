@@ -15,7 +15,7 @@ from flipbook.data.records import read_records
 from flipbook.data.splitting import same_content as same_content
 from flipbook.data.splitting.groups import join_rows
 from flipbook.data.splitting.split import SplitResult, split_manifest
-from flipbook.errors import ArgumentError, DataError, ManifestError, MediaError
+from flipbook.errors import ArgumentError, DataError, ManifestError, MediaError, StorageError
 
 
 def _row(row_id: str, *clips: str, **more: Any) -> dict[str, Any]:
@@ -316,10 +316,10 @@ def test_nothing_is_written_over_or_left_half(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("flipbook.data.splitting.writing.os.fsync", fail)
-    with pytest.raises(ArgumentError, match="cannot be written to .No space left on device"):
+    with pytest.raises(StorageError, match="cannot be written to .No space left on device"):
         split_manifest(path, out=tmp_path / "full")
     assert list((tmp_path / "full").iterdir()) == []
-    with pytest.raises(ArgumentError, match="all.jsonl: cannot be written to .File exists"):
+    with pytest.raises(StorageError, match="all.jsonl: cannot be written to .File exists"):
         split_manifest(path, out=path)
 
 

@@ -17,7 +17,7 @@ from flipbook.data.statistics.clip_facts import MediaFacts, facts_of, read_facts
 from flipbook.data.statistics.counted import Bin, CountedText, CountedTexts, spread_of
 from flipbook.data.statistics.summary import GivenAway, Statistics, read_statistics
 from flipbook.data.turns import Media
-from flipbook.errors import DataError, MediaError
+from flipbook.errors import MediaError, WorkerError
 from flipbook.video.view import View
 
 
@@ -171,5 +171,5 @@ def test_a_process_that_is_ended_is_told(tmp_path: Path, monkeypatch: pytest.Mon
             raise clip_facts.BrokenProcessPool
 
     monkeypatch.setattr(clip_facts, "ProcessPoolExecutor", BrokenPool)
-    with pytest.raises(DataError, match="find the clip with `flipbook data check`"):
+    with pytest.raises(WorkerError, match="find the clip with `flipbook data check`"):
         list(read_facts_of([Media("image", str(tmp_path))], num_workers=1))

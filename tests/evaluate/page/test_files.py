@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fixtures_report import write_report_files, write_run_files
-from flipbook.errors import ArgumentError
+from flipbook.errors import ArgumentError, DataError
 from flipbook.evaluate.page.files import read_report_files
 
 
@@ -74,11 +74,11 @@ def test_a_folder_without_scores_is_refused(least: Path, name: str) -> None:
 )
 def test_a_damaged_file_is_named(least: Path, name: str, text: str, reason: str) -> None:
     (least / name).write_text(text)
-    with pytest.raises(ArgumentError, match=rf"{name} cannot be read \({reason}.*Make it anew"):
+    with pytest.raises(DataError, match=rf"{name} cannot be read \({reason}.*Make it anew"):
         read_report_files(least)
 
 
 def test_bytes_that_are_no_text_are_named(least: Path) -> None:
     (least / "config.yaml").write_bytes(b"\xff\xfe")
-    with pytest.raises(ArgumentError, match=r"config.yaml cannot be read \('utf-8' codec"):
+    with pytest.raises(DataError, match=r"config.yaml cannot be read \('utf-8' codec"):
         read_report_files(least)

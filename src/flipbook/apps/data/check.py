@@ -19,7 +19,7 @@ from flipbook.data.doctor.check import FILE_TIMEOUT_S, check_manifests
 from flipbook.data.doctor.ledger import OWN_SPLIT
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.sources import Source, sources_of
-from flipbook.errors import ArgumentError
+from flipbook.errors import ArgumentError, StoppedError, reason_of
 from flipbook.model.words_of import WordsOf, load_words_of
 from flipbook.video.sampling import SAMPLERS
 from flipbook.video.settings import ClipSettings
@@ -101,8 +101,10 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ArgumentError: a flag is wrong.
         CheckpointError: the model cannot be read.
-        DataError: a manifest cannot be read, the lists cannot be written, or more is quarantined
-            than `--max_bad_fraction`.
+        DataError: a manifest cannot be read, or more is quarantined than `--max_bad_fraction`.
+        StorageError: the lists cannot be written.
+        WorkerError: no processes can be kept.
+        StoppedError: a signal asked for it.
     """
     if not 0 <= args.max_bad_fraction <= 1:
         raise ArgumentError(f"--max_bad_fraction is {args.max_bad_fraction:g}: give 0 to 1.")
@@ -129,11 +131,11 @@ def run(args: argparse.Namespace) -> None:
             file_timeout_s=args.file_timeout_s,
             console=console,
         )
-    except KeyboardInterrupt:
-        console.print(
-            "What was read so far is kept: the same command goes on from here.", markup=False
-        )
-        raise
+    except KeyboardInterrupt as stop:
+        raise StoppedError(
+            f"Stopped by {reason_of(stop)}. What was read so far is kept: the same command goes on "
+            "from here."
+        ) from None
     checked.refuse_bad(args.max_bad_fraction)
 
 

@@ -24,7 +24,7 @@ from flipbook.apps.info import size_in_words
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.records import NamedRow, count_records, named_rows, survey
-from flipbook.errors import ArgumentError
+from flipbook.errors import ArgumentError, StorageError
 from flipbook.model.words_of import load_words_of
 from flipbook.video.settings import ClipSettings
 
@@ -193,6 +193,6 @@ def _write(out: Path, page: bytes) -> None:
         os.replace(unfinished, out)
     except OSError as error:
         unfinished.unlink(missing_ok=True)
-        raise ArgumentError(
+        raise StorageError(
             f"--out {out}: cannot be written ({error.strerror}); name another place"
         ) from error

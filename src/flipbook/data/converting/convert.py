@@ -50,7 +50,8 @@ def convert(
         absolute_paths: write absolute paths also where relative ones can be read again.
 
     Raises:
-        ArgumentError: `out` is no JSONL file or cannot be written; the format is unknown, or does
+        StorageError: `out` cannot be written.
+        ArgumentError: `out` is no JSONL file; the format is unknown, or does
             not follow what was said about the origin.
         ManifestError: the file cannot be read, or no format recognises it.
         DataError: too many rows, or all, are no records; `out` is as it was, and the reasons are

@@ -16,7 +16,7 @@ from typing import Any, Self, overload
 from flipbook.data.extras import is_whole_text
 from flipbook.data.manifests import NUM_REASONS_SHOWN
 from flipbook.data.record_ids import text_hash
-from flipbook.errors import ArgumentError, RecordError, one_line
+from flipbook.errors import RecordError, StorageError, one_line
 
 # What some programs take for the end of a line; JSON itself escapes only \n and \r.
 _LINE_ENDS = {ord(mark): f"\\u{ord(mark):04x}" for mark in "\x85\u2028\u2029"}
@@ -29,7 +29,7 @@ class RowWriter:
         path: of the file in the end. One that is there stays as it is until then.
 
     Raises:
-        ArgumentError: its folder cannot be written to.
+        StorageError: its folder cannot be written to.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,7 +42,7 @@ class RowWriter:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._partial.open("w", encoding="utf-8", newline="\n")
         except OSError as error:
-            raise ArgumentError(
+            raise StorageError(
                 f"{self.path} cannot be written ({error}); name another file."
             ) from error
         return self

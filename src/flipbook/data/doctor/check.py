@@ -78,7 +78,8 @@ def check_manifests(
     Raises:
         ManifestError: a manifest cannot be read, or changes while it is.
         ArgumentError: an image folder is no folder, a manifest is given twice, a number is wrong.
-        DataError: the lists cannot be written, or no processes can be kept.
+        StorageError: the lists cannot be written.
+        WorkerError: no processes can be kept.
     """
     num_workers = num_cores() if num_workers is None else num_workers
     _check_numbers(num_workers, file_timeout_s)
@@ -156,7 +157,7 @@ def _write(
     """Write all files but the journal; return what they hold.
 
     Raises:
-        DataError: one cannot be written.
+        StorageError: one cannot be written.
     """
     ledger, notes = found.ledger, found.notes
     clean = clean_sources(ledger, out=out, is_beside=is_beside)

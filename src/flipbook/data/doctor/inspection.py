@@ -64,7 +64,8 @@ def inspect(
 
     Raises:
         ManifestError: a manifest cannot be read.
-        DataError: the journal cannot be written, or no processes can be kept.
+        StorageError: the journal cannot be written.
+        WorkerError: no processes can be kept.
     """
     task = progress.add_task("reading records", total=None)
     ledger = read_ledger(reader, progress.track(reader.rows(), task_id=task), settings)

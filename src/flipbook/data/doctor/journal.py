@@ -21,7 +21,7 @@ from flipbook.data.contents import stamp_of
 from flipbook.data.doctor.examine import Examined
 from flipbook.data.shown import files_of
 from flipbook.data.turns import Media
-from flipbook.errors import DataError, MediaError
+from flipbook.errors import MediaError, StorageError
 from flipbook.video.settings import ClipSettings
 
 _PACKAGES = ("flipbook-vlm", "av", "pillow", "torch")
@@ -49,13 +49,13 @@ class Journal:
         """Read what is there, and open it to add more.
 
         Raises:
-            DataError: it cannot be read or written.
+            StorageError: it cannot be read or written.
         """
         try:
             is_cut = self._read()
             self._file = self.path.open("a", encoding="utf-8")
         except OSError as error:
-            raise DataError(
+            raise StorageError(
                 f"{self.path}: cannot be written ({error.strerror}); name another folder with --out"
             ) from error
         if is_cut:
@@ -89,7 +89,7 @@ class Journal:
         """Write down what was found.
 
         Raises:
-            DataError: there is no room for it.
+            StorageError: there is no room for it.
         """
         assert self._file is not None, "use it as a context manager"
         content = {"key": key, "timeout_s": self._timeout_s, "found": found.as_dict()}
@@ -98,7 +98,7 @@ class Journal:
             self._file.write(json.dumps(content | {"seal": seal}) + "\n")
             self._file.flush()
         except OSError as error:
-            raise DataError(
+            raise StorageError(
                 f"{self.path}: cannot be written ({error.strerror}); make room, and give the same "
                 "command again: it goes on where it stopped"
             ) from error

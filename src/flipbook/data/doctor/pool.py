@@ -27,7 +27,7 @@ from flipbook.data.doctor.examine import Examined
 from flipbook.data.doctor.findings import Finding
 from flipbook.data.limits import MEMORY_ROOM_BYTES, limit_memory, time_for
 from flipbook.data.turns import Media
-from flipbook.errors import DataError, one_line
+from flipbook.errors import WorkerError, one_line
 
 Work = Callable[[Media], Examined]
 
@@ -55,7 +55,7 @@ def run_in_pool(
         room_bytes: how much memory a process may take for its work.
 
     Raises:
-        DataError: no processes can be kept.
+        WorkerError: no processes can be kept.
     """
     for _ in range(MOST_BROKEN):
         handed: dict[Media, Future[Examined] | None] = {}
@@ -77,7 +77,7 @@ def run_in_pool(
             return
         finally:
             _stop(pool, spared=others)
-    raise DataError(
+    raise WorkerError(
         "the processes that read media do not stay alive; check again with --num_workers 1. A "
         'script of your own must call this under `if __name__ == "__main__":`'
     )

@@ -92,7 +92,8 @@ def read_media(
         work: reads one video or image.
 
     Raises:
-        DataError: the journal cannot be written, or no processes can be kept.
+        StorageError: the journal cannot be written.
+        WorkerError: no processes can be kept.
     """
     with journal:
         state = _Pass(ledger, journal)

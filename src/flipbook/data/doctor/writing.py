@@ -26,7 +26,7 @@ from flipbook.data.json_text import json_line
 from flipbook.data.media_folders import MediaFolders
 from flipbook.data.rows import read_rows
 from flipbook.data.sources import Source
-from flipbook.errors import DataError, RecordError, one_line
+from flipbook.errors import RecordError, StorageError, one_line
 
 QUARANTINE_FILE = "quarantine.jsonl"
 NOTES_FILE = "notes.jsonl"
@@ -102,7 +102,7 @@ def write_clean(manifest: Manifest, entries: Sequence[Entry], path: Path) -> int
     """Write the sound rows of a manifest; return how many they are.
 
     Raises:
-        DataError: it cannot be written.
+        StorageError: it cannot be written.
     """
     num_written = 0
     rows = read_rows(manifest.path)
@@ -118,7 +118,7 @@ def write_lines(path: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Write objects, one a line.
 
     Raises:
-        DataError: they cannot be written.
+        StorageError: they cannot be written.
     """
     with written_whole(path) as file:
         for row in rows:
@@ -129,7 +129,7 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write an object.
 
     Raises:
-        DataError: it cannot be written.
+        StorageError: it cannot be written.
     """
     with written_whole(path) as file:
         file.write(json.dumps(content, indent=2) + "\n")
@@ -140,7 +140,7 @@ def written_whole(path: Path) -> Iterator[TextIO]:
     """Open a file that is seen when all of it is written, and not at all if that fails.
 
     Raises:
-        DataError: it cannot be written.
+        StorageError: it cannot be written.
     """
     unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.unfinished")
     try:
@@ -148,7 +148,7 @@ def written_whole(path: Path) -> Iterator[TextIO]:
             yield file
         os.replace(unfinished, path)
     except OSError as error:
-        raise DataError(
+        raise StorageError(
             f"{path}: cannot be written ({error.strerror}); make room, or change the permissions "
             "of its folder. With --image_folder all that is written lies in --out"
         ) from error
@@ -161,12 +161,12 @@ def make_folder(out: Path) -> None:
     """Make a folder if it is not there.
 
     Raises:
-        DataError: it cannot be made.
+        StorageError: it cannot be made.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(
+        raise StorageError(
             f"{out}: cannot be made ({error.strerror}); name another folder with --out"
         ) from error
 

@@ -16,7 +16,7 @@ from flipbook.data.own import row_of
 from flipbook.data.rows import content_hash
 from flipbook.data.splitting.groups import IntArray
 from flipbook.data.splitting.reading import SplitFacts, used_records
-from flipbook.errors import ArgumentError, ManifestError
+from flipbook.errors import ArgumentError, ManifestError, StorageError
 
 
 def refuse_existing(targets: Iterable[Path]) -> None:
@@ -51,7 +51,7 @@ def write_splits(
 
     Raises:
         ManifestError: the content of `path` has changed.
-        ArgumentError: the folder cannot be written to.
+        StorageError: the folder cannot be written to.
     """
     out = next(iter(paths.values())).parent
     folder = facts.image_folder or out
@@ -74,7 +74,7 @@ def write_splits(
         for split, target in paths.items():
             staged[split].rename(target)
     except OSError as error:
-        raise ArgumentError(
+        raise StorageError(
             f"{out}: cannot be written to ({error.strerror}); make room there or name another "
             "folder with --out"
         ) from error

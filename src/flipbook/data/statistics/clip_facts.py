@@ -19,7 +19,7 @@ from flipbook.data.measuring import worker_context
 from flipbook.data.shown import pictures_of
 from flipbook.data.statistics.counted import Spread, by_count, spread_of
 from flipbook.data.turns import Media
-from flipbook.errors import DataError, MediaError
+from flipbook.errors import MediaError, WorkerError
 from flipbook.video.decode import probe
 from flipbook.video.frames import image_pixels
 
@@ -101,7 +101,7 @@ def read_facts_of(media: Sequence[Media], *, num_workers: int) -> Iterator[Media
         num_workers: processes that share the work where it is much; 0 does it here.
 
     Raises:
-        DataError: a process was ended from outside.
+        WorkerError: a process was ended from outside.
     """
     if num_workers < 1 or len(media) < MIN_PARALLEL_MEDIA:
         yield from map(facts_of, media)
@@ -110,7 +110,7 @@ def read_facts_of(media: Sequence[Media], *, num_workers: int) -> Iterator[Media
         with ProcessPoolExecutor(num_workers, worker_context()) as pool:
             yield from pool.map(facts_of, media, chunksize=_NUM_PER_CHUNK)
     except BrokenProcessPool as error:
-        raise DataError(
+        raise WorkerError(
             "a process that read clips was ended, by a damaged clip or for want of memory; find "
             "the clip with `flipbook data check`, or leave clips out with --no_media"
         ) from error

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flipbook.errors import ArgumentError
+from flipbook.errors import ArgumentError, DataError
 from flipbook.evaluate.file_names import (
     CONFIG_FILE,
     COST_FILE,
@@ -62,7 +62,8 @@ def read_report_files(folder: Path, *, run_folder: Path | None = None) -> Report
     """Return what is in a folder of scores, and in the run folder; the folder itself if None.
 
     Raises:
-        ArgumentError: there are no scores or predictions, or a file is damaged.
+        ArgumentError: there are no scores or predictions.
+        DataError: a file is damaged.
     """
     run_folder = run_folder or folder
     for name in (SCORES_FILE, PREDICTIONS_FILE):
@@ -128,7 +129,7 @@ def _read(path: Path, parse: Callable[[str], _Found]) -> _Found | None:
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ArgumentError(
+        raise DataError(
             f"{path} cannot be read ({error}). Make it anew, or move it away to leave its section "
             "out of the report."
         ) from error
