@@ -5,6 +5,7 @@ pid, since when, how long, record, file  <->  a slot in memory that processes sh
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ import psutil
 from flipbook.data.working import described
 
 MOST_BYTES = 2048  # of a name in shared memory
+SAME_S = 5.0  # two processes of one number do not begin so soon after each other
 SLOT = np.dtype(
     [
         ("pid", "i8"),
@@ -39,9 +41,20 @@ def process_of(slot: Any) -> psutil.Process:
         psutil.NoSuchProcess: it is gone, or has not begun.
     """
     pid = int(slot["pid"])
-    if not pid or psutil.Process(pid).create_time() != slot["began_s"]:
+    process = psutil.Process(pid) if pid else None
+    # The time of the machine's start, from which these are counted, moves with its clock.
+    if process is None or abs(process.create_time() - float(slot["began_s"])) > SAME_S:
         raise psutil.NoSuchProcess(pid)
-    return psutil.Process(pid)
+    return process
+
+
+def end_of(pid: int) -> os.waitid_result | None:
+    """Return how a child of this process has ended, all its threads too; it stays to be asked.
+
+    Raises:
+        OSError: it is no child of this process.
+    """
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
 
 
 def has_ended(slot: Any) -> bool:

@@ -5,13 +5,14 @@ an error, the slots of all workers  ->  how it ended, what it read, what to do; 
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import time
 from collections.abc import Sequence
 from typing import Any
 
-from flipbook.data.slots import has_ended, is_late, reading_of
+from flipbook.data.slots import end_of, has_ended, is_late, reading_of
 
 DYING_S = 2.0  # in which a process that leaves its connections is seen to have ended
 _ENDED = re.compile(r"DataLoader worker \(pid(?:\(s\))? (?P<pids>[\d, ]+)\)(?P<how>[^\n]*)")
@@ -34,7 +35,7 @@ def told_of(error: BaseException, slots: Sequence[Any]) -> str | None:
         one = one.__cause__ or one.__context__
     if told is None and is_cut_off:
         slot = _just_ended(slots)
-        return None if slot is None else _ended_in_words(slot, "")
+        return None if slot is None else _ended_in_words(slot, _how_it_ended(int(slot["pid"])))
     return told
 
 
@@ -58,6 +59,19 @@ def _just_ended(slots: Sequence[Any]) -> Any:
                 return slot
         time.sleep(0.02)
     return None
+
+
+def _how_it_ended(pid: int) -> str:
+    """Return how a process ended, in the library's words; empty where it is not ours to ask."""
+    try:
+        found = end_of(pid)
+    except (AttributeError, OSError):
+        return ""
+    if found is None:
+        return ""
+    if found.si_code == os.CLD_EXITED:
+        return f" exited unexpectedly with exit code {found.si_status}"
+    return f" is killed by signal: {signal.strsignal(found.si_status)}."
 
 
 def _ended_in_words(slot: Any, how: str) -> str:

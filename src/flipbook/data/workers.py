@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch.utils.data._utils import signal_handling
 
 from flipbook.data.limits import limit_memory, time_for
-from flipbook.data.slots import SLOT, in_bytes, is_late, process_of
+from flipbook.data.slots import SLOT, end_of, in_bytes, is_late, process_of
 from flipbook.data.turns import Media
 from flipbook.data.worker_ends import told_of
 from flipbook.data.working import told_to
@@ -142,12 +142,20 @@ def naming_workers() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        slots = [slot for one in list(_readings) for slot in one.slots]
-        told = told_of(error, slots)
+        told = _told_of(error)
         if told is None:
             raise
         end_workers()
         raise WorkerError(told) from error
+
+
+def _told_of(error: Exception) -> str | None:
+    """Return what happened to a worker; the library may tell of it in the midst of this, too."""
+    while True:
+        try:
+            return told_of(error, [slot for one in list(_readings) for slot in one.slots])
+        except RuntimeError as further:  # after which comes the error before it
+            error = further
 
 
 def end_workers() -> None:
@@ -160,10 +168,17 @@ def end_workers() -> None:
 
 
 def _wait_for_end(process: psutil.Process) -> None:
-    """Wait until a process has ended, and leave it to others to ask how."""
+    """Wait until a process has ended with all its threads, and leave it to others to ask how."""
     end_s = time.monotonic() + END_S
-    while time.monotonic() < end_s and process.status() != psutil.STATUS_ZOMBIE:
+    while time.monotonic() < end_s and not _is_gone(process):
         time.sleep(0.02)
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    try:
+        return end_of(process.pid) is not None
+    except (AttributeError, OSError):  # another process is its parent
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
 
 
 @contextmanager
