@@ -14,7 +14,13 @@ from transformers import AutoModelForImageTextToText
 
 from fixtures_data import Tune
 from flipbook.data.generated.write import GeneratedData
-from flipbook.errors import ArgumentError, CheckpointError, MediaError, TrainingError
+from flipbook.errors import (
+    ArgumentError,
+    CheckpointError,
+    MediaError,
+    StorageError,
+    TrainingError,
+)
 from flipbook.model.checkpoint import load_checkpoint
 from flipbook.train.run import RunResult
 
@@ -236,7 +242,7 @@ def test_a_stopped_save_leaves_no_half_adapter(
         raise OSError("No space left on device")
 
     monkeypatch.setattr(finish, "save_adapter", stop)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StorageError, match="adapter/ could not be written.*No space left"):
         tune(lora_r=2, max_steps=1)
     assert not (tmp_path / "run" / "adapter").exists()
 
@@ -369,7 +375,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(
     tune: Tune, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ArgumentError, match="cannot be written to"):
+    with pytest.raises(StorageError, match="cannot be written to"):
         tune(tmp_path / "file" / "run")
 
 
