@@ -13,7 +13,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -47,7 +47,8 @@ def only_run_in(run_folder: Path) -> Iterator[None]:
         write_json_whole(run_folder / HOLDER_FILE, holder)
         yield
     finally:
-        (run_folder / HOLDER_FILE).unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may have become read-only, which is told elsewhere
+            (run_folder / HOLDER_FILE).unlink(missing_ok=True)
         lock.release()
 
 

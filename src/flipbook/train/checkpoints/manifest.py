@@ -71,8 +71,7 @@ def write_manifest(
         files=files,
     )
     content = {"format": FORMAT_VERSION, **asdict(manifest)}
-    told = content | {"sha256": _own_hash(content)}
-    (folder / MANIFEST_FILE).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    (folder / MANIFEST_FILE).write_bytes(_rendered(content))
     return manifest
 
 
@@ -89,9 +88,10 @@ def read_manifest(folder: Path) -> Manifest:
             f"written by another program, or not to its end.{_pickles_told(folder)} {_SAVE_AGAIN}"
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        told = content.pop("sha256")
-        is_sound = told == _own_hash(content) and content.pop("format") == FORMAT_VERSION
+        found = path.read_bytes()
+        content = json.loads(found)
+        del content["sha256"]
+        is_sound = found == _rendered(content) and content.pop("format") == FORMAT_VERSION
         manifest = Manifest(**content) if is_sound else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{path}: cannot be read ({error}). {_SAVE_AGAIN}") from error
@@ -182,5 +182,7 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _own_hash(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def _rendered(content: dict[str, Any]) -> bytes:
+    """Return a manifest as it is written: to the last blank, with the hash of all the rest."""
+    own = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return (json.dumps(content | {"sha256": own}, indent=2) + "\n").encode()
