@@ -1,12 +1,15 @@
 """How do tests let a process die at every instant of a save?
 
-action, k  ->  a child process that dies by SIGKILL at its k-th file event, or lives to the end
+action, k        ->  a child process that dies by SIGKILL at its k-th file event, or lives on
+action, call, k  ->  one that dies when it makes a system call for the k-th time
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +38,59 @@ def dies_at(event: int, action: Callable[[], object]) -> bool:
         return True
     assert os.WEXITSTATUS(status) == 0, f"the child failed at event {event}"
     return False
+
+
+# What a save may do to files, also below Python.
+SYSTEM_CALLS = [
+    "openat",
+    "write",
+    "pwrite64",
+    "writev",
+    "fsync",
+    "ftruncate",
+    "fallocate",
+    "rename",
+    "renameat2",
+    "mkdir",
+    "unlink",
+    "rmdir",
+    "chmod",
+    "copy_file_range",
+    "sendfile",
+    "msync",
+    "munmap",
+]
+
+
+def can_trace() -> bool:
+    """Return whether `strace` is here and may look into processes."""
+    if shutil.which("strace") is None:
+        return False
+    return subprocess.run(["strace", "-o", os.devnull, "true"], check=False).returncode == 0
+
+
+def dies_at_call(call: str, number: int, action: Callable[[], object]) -> bool:
+    """Return whether a child that does something died at its so-many-th call of the system."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.kill(os.getpid(), signal.SIGSTOP)
+            action()
+            os._exit(0)
+        finally:
+            os._exit(70)
+    os.waitpid(child, os.WUNTRACED)
+    words = ["strace", "-f", "-p", str(child), "-e", f"trace={call}", "-o", os.devnull]
+    kill = ["-e", f"inject={call}:signal=KILL:when={number}"]
+    tracer = subprocess.Popen([*words, *kill], stderr=subprocess.PIPE, text=True)
+    assert tracer.stderr is not None
+    told = tracer.stderr.readline()
+    assert "attached" in told, told
+    os.kill(child, signal.SIGCONT)
+    _, status = os.waitpid(child, 0)
+    tracer.communicate()
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, (call, number)
+    return os.WIFSIGNALED(status)
 
 
 def _count_down(event: int) -> None:

@@ -142,7 +142,10 @@ class WholeSaves(Trainer):
         return told
 
     def _needed_bytes(self) -> int:
-        """Return about how large a checkpoint of this run is."""
+        """Return about how large a checkpoint of this run is: as the last one, if there is one."""
+        steps = whole_steps(self._run_folder, self.run_id)
+        if steps:
+            return steps[max(steps)].num_bytes
         adapts, model = self.adapter_base is not None, self.model
         weights = () if model is None else model.parameters()
         held = [p for p in weights if p.requires_grad or not adapts]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from flipbook.data.written import bring_back, put_folder, sync_names, sync_tree
@@ -77,6 +78,8 @@ def put_in_place(run_folder: Path, step: int, *, run_id: str) -> Path:
     if folder.exists() and not _is_of(folder, run_id):
         folder.rename(_free_name(run_folder, f"other-{folder.name}"))
     put_folder(staged, folder)
+    with suppress(OSError):  # an empty folder does no harm
+        staged.parent.rmdir()
     return folder
 
 
