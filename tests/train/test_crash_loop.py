@@ -53,7 +53,7 @@ def _same(one: RunResult, other: RunResult) -> bool:
 def _at_second_save(
     patch: pytest.MonkeyPatch, folder: Path, each: Callable[[Any, Save, Path], object]
 ) -> None:
-    """Before the save of step 4, let `each` have the trainer, what saves, and a place for copies."""
+    """Before the save of step 4, let `each` have trainer, what saves, and a place for copies."""
     real = FlipbookTrainer._save_checkpoint
 
     def save(self: Any, model: Any, trial: Any) -> None:
@@ -79,7 +79,7 @@ def test_after_a_kill_at_every_file_event_the_run_is_the_straight_one(
 ) -> None:
     def kill_everywhere(trainer: Any, save: Save, folder: Path) -> None:
         event = 1
-        while _in_copy(trainer, folder / f"killed-{event}", lambda: dies_at(event, save)):
+        while _in_copy(trainer, folder / f"killed-{event}", lambda: dies_at(event, save)):  # noqa: B023
             event += 1
 
     with monkeypatch.context() as patch:
