@@ -105,6 +105,7 @@ def test_a_kill_at_every_system_call_leaves_a_whole_checkpoint(
 ) -> None:
     if not can_trace():
         pytest.skip("strace is not here, or may not trace")
+    monkeypatch.setattr("transformers.utils.logging._tqdm_active", False)  # it has a thread
     steps: dict[str, list[int]] = {}
     kept: list[Path] = []
 

@@ -17,8 +17,7 @@ from pathlib import Path
 from flipbook.train.lock import only_run_in
 with only_run_in(Path(sys.argv[1])):
     if os.fork() == 0:  # as a worker that outlives its run does
-        time.sleep(600)
-    print("held", flush=True)
+        print("held", flush=True)
     time.sleep(600)
 """
 
