@@ -8,7 +8,8 @@ from typing import Any
 from fixtures_data import Tune
 from flipbook.data.generated.write import GeneratedData
 from flipbook.score.prediction import Prediction
-from flipbook.train.followed import FollowedAnswers, keep_until
+from flipbook.train.followed import FollowedAnswers
+from flipbook.train.lines import keep_until
 from flipbook.train.progress import Throughput
 
 

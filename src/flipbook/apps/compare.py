@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from flipbook.data.written import write_json_whole
 from flipbook.errors import ArgumentError, StorageError, did_you_mean
 from flipbook.evaluate.compare import Compared, Comparison, compare
 from flipbook.evaluate.file_names import EVALUATION_FOLDER, PREDICTIONS_FILE
 from flipbook.evaluate.predictions_file import read_predictions
 from flipbook.evaluate.rows import ROWS, TUNED
-from flipbook.evaluate.written import write_json_whole
 from flipbook.score.prediction import Prediction
 
 HEADINGS = ("A", "B", "B - A", "95 % interval", "p", "questions")

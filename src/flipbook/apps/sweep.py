@@ -22,6 +22,7 @@ from flipbook.data.converting.needed import as_records
 from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source, sources_of
 from flipbook.data.watched import watched_command
+from flipbook.data.written import write_json_whole
 from flipbook.errors import ArgumentError, DataError
 from flipbook.evaluate.file_names import SCORES_FILE, SWEEP_FILE
 from flipbook.evaluate.loading import DTYPES, open_model
@@ -29,7 +30,6 @@ from flipbook.evaluate.picked import folders_to_set, trained_with, write_pick
 from flipbook.evaluate.report import write_pages
 from flipbook.evaluate.run import split_still_images
 from flipbook.evaluate.sweep import AUTO, NONE, Point, Sweep, points_of, sweep_points
-from flipbook.evaluate.written import write_json_whole
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.score.processes import from_first, join_processes, leave_processes, this_process
 from flipbook.score.questions import AskedQuestion, choose_questions, questions_of

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from flipbook.data.shown import pictures_of, read_shown
 from flipbook.data.turns import Media
+from flipbook.data.written import write_json_whole
 from flipbook.errors import MediaError
 from flipbook.evaluate.file_names import GALLERY_FILE
-from flipbook.evaluate.written import write_json_whole
 from flipbook.score.prediction import Prediction
 from flipbook.score.questions import AskedQuestion
 from flipbook.video.clip import Clip

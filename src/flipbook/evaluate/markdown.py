@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from flipbook.data.written import write_whole
 from flipbook.evaluate.file_names import TEXT_FILE
 from flipbook.evaluate.page import background, confusion, costs, scores
 from flipbook.evaluate.page.files import ReportFiles, read_report_files
 from flipbook.evaluate.page.summary import Fact, facts_of
 from flipbook.evaluate.page.tables import Table
 from flipbook.evaluate.rows import TUNED
-from flipbook.evaluate.written import write_whole
 
 _SPECIAL = str.maketrans({letter: f"\\{letter}" for letter in "\\`*_[]<>|#&~$"})
 

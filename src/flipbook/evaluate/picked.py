@@ -13,8 +13,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from flipbook.data.written import write_json_whole
 from flipbook.errors import ArgumentError, CheckpointError
-from flipbook.evaluate.written import write_json_whole
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.families import FAMILIES
 from flipbook.model.folders import (

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from flipbook.data.json_text import BadRow, StrictDecoder, json_line
+from flipbook.data.written import write_whole
 from flipbook.errors import DataError
 from flipbook.evaluate.file_names import PREDICTIONS_FILE
-from flipbook.evaluate.written import write_whole
 from flipbook.score.prediction import Prediction
 
 _TEXTS = ("record_id", "kind", "video", "question", "reference", "answer")

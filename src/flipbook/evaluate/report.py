@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from flipbook.data.written import write_json_whole
 from flipbook.evaluate.claims import claims_of, score_rows
 from flipbook.evaluate.cost import Cost
 from flipbook.evaluate.file_names import (
@@ -26,7 +27,6 @@ from flipbook.evaluate.markdown import write_markdown
 from flipbook.evaluate.page.write import write_report_page
 from flipbook.evaluate.predictions_file import write_predictions
 from flipbook.evaluate.rows import MEANING, ROWS, STILL_IMAGES
-from flipbook.evaluate.written import write_json_whole
 from flipbook.score.prediction import Prediction
 from flipbook.score.questions import AskedQuestion
 from flipbook.score.scores import MEAN, Score

@@ -7,7 +7,6 @@ It names files and records, and no folder of this machine.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections import Counter
@@ -20,6 +19,7 @@ import numpy as np
 from flipbook.data.batch import DataModule
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.sources import Source
+from flipbook.data.written import write_json_whole
 
 DATA_FILE = "data.json"
 MAX_REASONS = 200
@@ -45,7 +45,7 @@ def write_data_summary(
         else summarise(validation, files=_of_split(files, "validation")),
     }
     path = run_folder / DATA_FILE
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json_whole(path, content)
     return path
 
 

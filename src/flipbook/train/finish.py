@@ -3,7 +3,7 @@
     trained model  ->  RUN/adapter/ (with LoRA), then RUN/model/ with the adapter merged into it
 
 Each folder is written whole beside its place and then named, so a stopped process leaves what was
-there before.
+there before. A run that was stopped here goes on from its last checkpoint, and only writes these.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from flipbook.data.written import put_folder, sync_tree
 from flipbook.model.adapters.attach import merge_adapter
 from flipbook.model.adapters.saving import save_adapter
 from flipbook.model.adapters.trained_on import AdapterBase
@@ -22,6 +23,7 @@ from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
 from flipbook.model.saving import open_to_readers, save_checkpoint
 from flipbook.train.arguments import Arguments
+from flipbook.train.checkpoints.full_disk import refused_writes, storage_error
 from flipbook.train.read_back import refuse_other_tensors
 from flipbook.train.trainer import FlipbookTrainer
 
@@ -43,6 +45,9 @@ def save_run(
             one afterwards.
         run_folder: where to write.
         base: what was tuned, with LoRA.
+
+    Raises:
+        StorageError: it cannot be written.
     """
     model_folder = run_folder / MODEL_IN_RUN
     trainer.refuse_weights()
@@ -59,6 +64,8 @@ def save_run(
             lambda staged: save_adapter(
                 staged, checkpoint, tuned=tuned, base=base, state_dict=state_dict
             ),
+            trainer=trainer,
+            state_dict=state_dict,
         )
         checkpoint.model = _merged(tuned, arguments, checkpoint, folder)
         state_dict = checkpoint.model.state_dict()
@@ -69,19 +76,42 @@ def save_run(
         lambda staged: refuse_other_tensors(
             save_checkpoint(staged, checkpoint, state_dict=state_dict), state_dict
         ),
+        trainer=trainer,
+        state_dict=state_dict,
     )
     trainer.accelerator.wait_for_everyone()
     return model_folder
 
 
-def _write_whole(folder: Path, write: Callable[[Path], object]) -> None:
-    """Put what `write` makes in the place of `folder`, all of it or nothing."""
+def _write_whole(
+    folder: Path,
+    write: Callable[[Path], object],
+    *,
+    trainer: FlipbookTrainer,
+    state_dict: dict[str, Any],
+) -> None:
+    """Put what `write` makes in the place of `folder`, all of it or nothing.
+
+    Raises:
+        StorageError: it cannot be written; what was there before is as it was.
+    """
     staged = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(staged, ignore_errors=True)
-    write(staged)
-    open_to_readers(staged)
-    shutil.rmtree(folder, ignore_errors=True)
-    staged.rename(folder)
+    refused: list[Exception] = []
+    with refused_writes(refused):
+        write(staged)
+        open_to_readers(staged)
+        sync_tree(staged)
+        put_folder(staged, folder)
+    if refused:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise storage_error(
+            refused[0],
+            what=f"{folder.name}/",
+            run_folder=folder.parent,
+            needed_bytes=sum(t.numel() * t.element_size() for t in state_dict.values()),
+            kept=trainer.kept(),
+        ) from refused[0]
 
 
 def _saved_dtype(arguments: Arguments) -> torch.dtype:

@@ -3,12 +3,11 @@
     the answers of each evaluation  ->  RUN/followed.jsonl: a line for each step and question
 
 The first lines are of step 0, before anything is learned. A run that goes on continues the file:
-lines of steps behind its checkpoint are taken out, for they come again.
+see `lines.py`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from transformers import TrainerCallback
 from flipbook.data.json_text import json_line
 from flipbook.score.prediction import Prediction
 from flipbook.train.answers import Examination
+from flipbook.train.lines import add_line, keep_until
 from flipbook.train.progress import Throughput
 
 FOLLOWED_FILE = "followed.jsonl"
@@ -56,21 +56,9 @@ class FollowedAnswers(TrainerCallback):
         """Write lines for those predictions that are followed."""
         if not state.is_world_process_zero:
             return
-        with self.path.open("a", encoding="utf-8") as file:
-            for prediction in predictions:
-                if prediction.key in self._keys:
-                    file.write(json_line(_line_of(prediction, state.global_step)))
-
-
-def keep_until(path: Path, step: int) -> None:
-    """Take the lines of later steps out of a file, and a last one that was not finished."""
-    if not path.is_file():
-        return
-    *whole, _ = path.read_text(encoding="utf-8").split("\n")
-    kept = [line for line in whole if json.loads(line)["step"] <= step]
-    staged = path.with_suffix(".unfinished")
-    staged.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-    staged.replace(path)
+        for prediction in predictions:
+            if prediction.key in self._keys:
+                add_line(self.path, json_line(_line_of(prediction, state.global_step)))
 
 
 def _line_of(prediction: Prediction, step: int) -> dict[str, Any]:

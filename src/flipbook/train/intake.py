@@ -30,6 +30,7 @@ from flipbook.data.formats.column_names import parse_map
 from flipbook.data.rows import read_rows
 from flipbook.data.sources import Source, names_of, sources_of
 from flipbook.data.splitting.split import split_manifest
+from flipbook.data.written import write_json_whole
 from flipbook.errors import DataError
 from flipbook.model.words_of import load_words_of
 from flipbook.train.arguments import Arguments, DataArguments
@@ -59,9 +60,7 @@ class Intake:
     def save(self, path: Path) -> None:
         """Write it down for other processes; the file is there whole or not at all."""
         content = {name: [_as_dict(source) for source in getattr(self, name)] for name in _PARTS}
-        staged = path.with_suffix(".unfinished")
-        staged.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        staged.replace(path)
+        write_json_whole(path, content)
 
     @classmethod
     def load(cls, path: Path) -> Intake:

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from transformers import TrainerCallback
 
+from flipbook.train.lines import add_line, keep_until
+
 NOT_SHOWN = {"epoch", "total_flos"}
 # The library multiplies steps with a size of batches that packed ones do not have.
 NOT_COUNTED = {"train_samples_per_second"}
@@ -92,10 +94,13 @@ class ProgressCallback(TrainerCallback):
         self._task: TaskID | None = None
         self._show_bar = show_bar and console is not None and console.is_terminal
         self._first_step = 0
+        self._lacks_lines = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the clock and the bar."""
         self._first_step = state.global_step
+        if state.is_world_process_zero:
+            keep_until(self.log_file, state.global_step if state.global_step else -1)
         self.throughput.start()
         if self._show_bar:
             columns = (
@@ -136,8 +141,12 @@ class ProgressCallback(TrainerCallback):
             **self.throughput.rates(),
             "repeated_frames": self.throughput.num_repeated_frames,
         }
-        with self.log_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**line, "unix_time_s": round(time.time(), 3)}) + "\n")
+        told = add_line(
+            self.log_file, json.dumps({**line, "unix_time_s": round(time.time(), 3)}) + "\n"
+        )
+        if told is not None and self.console is not None and not self._lacks_lines:
+            self.console.print(told, markup=False)
+        self._lacks_lines |= told is not None
         if self.console is not None and "train_runtime" not in logs:
             shown = "  ".join(
                 f"{name} {value:.4g}"

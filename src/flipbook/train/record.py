@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import platform
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 import yaml
 
+from flipbook.data.written import write_json_whole, write_whole
 from flipbook.train.arguments import Arguments
 
 PACKAGES = (
@@ -52,14 +52,14 @@ def write_arguments(run_folder: Path, arguments: Arguments) -> Path:
             if told and isinstance(value, (str, int, float, list)) and value != []:
                 lines[field.name] = value
     path = run_folder / "config.yaml"
-    path.write_text(yaml.safe_dump(lines, sort_keys=False, allow_unicode=True), encoding="utf-8")
+    write_whole(path, yaml.safe_dump(lines, sort_keys=False, allow_unicode=True))
     return path
 
 
 def write_environment(run_folder: Path) -> Path:
     """Return the path of `environment.json`: versions and hardware."""
     path = run_folder / "environment.json"
-    path.write_text(json.dumps(environment(), indent=2) + "\n", encoding="utf-8")
+    write_json_whole(path, environment())
     return path
 
 

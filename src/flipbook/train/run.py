@@ -40,7 +40,7 @@ from flipbook.train.probe import probe_longest, should_probe
 from flipbook.train.progress import ProgressCallback, Throughput
 from flipbook.train.ranks import in_company
 from flipbook.train.record import write_arguments, write_environment
-from flipbook.train.run_folder import make_folder, resume_from
+from flipbook.train.run_folder import Begun, held
 from flipbook.train.signals import stoppable
 from flipbook.train.start import (
     fit_to_checkpoint,
@@ -83,15 +83,20 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
         TrainingError: the numbers are not sound, or nothing would train.
         WorkerError: a worker or another process crashed, hung or left.
         StoppedError: it was asked to stop; all is saved.
+        StorageError: the run folder cannot be written to, or a checkpoint not be read back.
     """
     args = arguments.training
+    shown = console if args.process_index == 0 else Console(quiet=True)
+    with held(Path(str(args.output_dir)), args.resume_from_checkpoint, console=shown) as begun:
+        return _train(arguments, begun, console=shown)
+
+
+def _train(arguments: Arguments, begun: Begun, *, console: Console) -> RunResult:
+    args, shown = arguments.training, console
     run_folder = Path(str(args.output_dir))
-    goes_on_from = resume_from(run_folder, args.resume_from_checkpoint)
     is_main = args.process_index == 0
-    shown = console if is_main else Console(quiet=True)
-    intake = take_in(
-        arguments, run_folder=run_folder, is_resumed=goes_on_from is not None, console=shown
-    )
+    is_resumed = begun.goes_on_from is not None
+    intake = take_in(arguments, run_folder=run_folder, is_resumed=is_resumed, console=shown)
     set_seed(args.seed)
     checkpoint = load_start_model(arguments)
     base = _describe_base(arguments, checkpoint)
@@ -116,6 +121,7 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
         plan = print_plan(console, model=model, data=data, batches=batches, arguments=arguments)
         _write_facts(run_folder, dataclasses.replace(arguments, data=data_args), data, checkpoint)
     trainer = _make_trainer(arguments, model, checkpoint, data, run_folder, shown)
+    trainer.run_id, trainer.verified = begun.run_id, begun.goes_on_from
     trainer.adapter_base = base
     trainer.store = use_store(arguments, data, model=model, checkpoint=checkpoint)
     stopping = watch(trainer, examination, run_folder=run_folder)
@@ -127,7 +133,7 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
         predicted = None if plan is None else _predicted(plan, args)
         probe_longest(trainer, batches, predicted_bytes=predicted, console=shown)
     with stoppable(trainer) as stop:
-        _learn(trainer, goes_on_from)
+        _learn(trainer, begun.goes_on_from)
         if checkpoint.provenance is not None:
             checkpoint.provenance = after_training(checkpoint.provenance, trainer.state, args)
         checkpoint.provenance = tell_stop(stopping, trainer, checkpoint.provenance, console=shown)
@@ -139,8 +145,7 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
 def _write_facts(
     run_folder: Path, arguments: Arguments, data: DataModule, checkpoint: Checkpoint
 ) -> None:
-    """Make the folder of a run, and write down what is known before its first step."""
-    make_folder(run_folder)
+    """Write down what is known before the first step of a run."""
     write_arguments(run_folder, arguments)
     write_environment(run_folder)
     files = [] if checkpoint.provenance is None else checkpoint.provenance.data

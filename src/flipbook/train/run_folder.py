@@ -1,46 +1,72 @@
 """May a run be written into this folder, and from where does it go on?
 
---output_dir, --resume_from_checkpoint -> the checkpoint to go on from, or nothing, or a refusal
+--output_dir, --resume_from_checkpoint -> the folder, held for this run alone, and the
+                                          checkpoint to go on from, or a refusal
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from transformers.trainer_utils import get_last_checkpoint
+from accelerate import PartialState
+from rich.console import Console
 
+from flipbook.data.written import bring_back
 from flipbook.errors import ArgumentError, StorageError
 from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
+from flipbook.train.checkpoints.choosing import Chosen, Tell, named, newest_whole
+from flipbook.train.checkpoints.identity import new_run_id, read_run_id, write_run_id
+from flipbook.train.checkpoints.places import steps_in, sweep
+from flipbook.train.lock import only_run_in
+from flipbook.train.together import decided_by_main
 
 RESUME_WORDS = ("true", "latest", "auto")
 
 
-def resume_from(run_folder: Path, asked: str | None) -> str | None:
-    """Return the checkpoint to go on from; None for a run that begins.
+@dataclass(frozen=True)
+class Begun:
+    """A run folder that is this run's.
+
+    Attributes:
+        goes_on_from: the checkpoint to go on from; None for a run that begins.
+        run_id: of the run, the same in every checkpoint of it.
+    """
+
+    goes_on_from: str | None
+    run_id: str
+
+
+@contextmanager
+def held(run_folder: Path, asked: str | None, *, console: Console) -> Iterator[Begun]:
+    """Hold a run folder for this run alone, ready for it, until the run ends.
+
+    Args:
+        run_folder: made where it does not exist.
+        asked: what `--resume_from_checkpoint` says.
+        console: of the process that reports.
 
     Raises:
-        ArgumentError: the folder holds another run, or there is no such checkpoint.
+        ArgumentError: the folder holds another run, one is at work in it, or there is no such
+            checkpoint.
+        CheckpointError: a checkpoint is damaged, or of another run.
+        StorageError: the folder cannot be written to.
     """
-    taken = run_folder.is_dir() and (
-        (run_folder / MODEL_IN_RUN).exists()
-        or (run_folder / ADAPTER_IN_RUN).exists()
-        or _newest_checkpoint(run_folder) is not None
-    )
-    if asked is None or asked.lower() == "false":
-        if taken:
-            raise ArgumentError(
-                f"{run_folder} already holds a run. Continue it with --resume_from_checkpoint "
-                "latest, or give another --output_dir."
-            )
-        return None
-    if asked.lower() in RESUME_WORDS:
-        return _newest_checkpoint(run_folder) if taken else None
-    if not Path(asked).is_dir():
-        raise ArgumentError(
-            f"--resume_from_checkpoint {asked}: there is no such folder. Use 'latest' for the "
-            f"newest one in {run_folder}."
-        )
-    return asked
+    with ExitStack() as stack:
+
+        def begin() -> Begun:
+            make_folder(run_folder)
+            try:
+                stack.enter_context(only_run_in(run_folder))
+                return _begin(run_folder, asked, tell=partial(console.print, markup=False))
+            except OSError as error:
+                raise _unwritable(run_folder, error) from error
+
+        PartialState()
+        yield decided_by_main(begin)
 
 
 def make_folder(run_folder: Path) -> None:
@@ -51,14 +77,63 @@ def make_folder(run_folder: Path) -> None:
     """
     try:
         run_folder.mkdir(parents=True, exist_ok=True)
-        (run_folder / ".writable").touch()
+        (run_folder / ".writable").write_bytes(b"can be written to")
         (run_folder / ".writable").unlink()
     except OSError as error:
-        raise StorageError(
-            f"--output_dir {run_folder} cannot be written to ({error.strerror}). Give another."
-        ) from error
+        raise _unwritable(run_folder, error) from error
 
 
-def _newest_checkpoint(run_folder: Path) -> str | None:
-    newest: str | None = get_last_checkpoint(str(run_folder))  # type: ignore[no-untyped-call]
-    return newest
+def _unwritable(run_folder: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"--output_dir {run_folder} cannot be written to ({error.strerror}). Nothing was trained, "
+        "and what is there is as it was. Give another, or make room there."
+    )
+
+
+def _begin(run_folder: Path, asked: str | None, *, tell: Tell) -> Begun:
+    for name in (MODEL_IN_RUN, ADAPTER_IN_RUN):
+        bring_back(run_folder / name)
+    chosen = _choose(run_folder, asked, tell=tell)
+    sweep(run_folder)
+    run_id, known = new_run_id(), read_run_id(run_folder)
+    if chosen is not None:
+        run_id = chosen.manifest.run_id
+    if run_id != known:
+        write_run_id(run_folder, run_id)
+    if chosen is None:
+        return Begun(None, run_id)
+    _tell_later(run_folder, chosen, tell=tell)
+    return Begun(str(chosen.folder), run_id)
+
+
+def _choose(run_folder: Path, asked: str | None, *, tell: Tell) -> Chosen | None:
+    done = [n for n in (MODEL_IN_RUN, ADAPTER_IN_RUN) if (run_folder / n).exists()]
+    if asked is None or asked.lower() == "false":
+        if done or steps_in(run_folder):
+            raise ArgumentError(
+                f"{run_folder} already holds a run. Continue it with --resume_from_checkpoint "
+                "latest, or give another --output_dir."
+            )
+        return None
+    run_id = read_run_id(run_folder)
+    if asked.lower() not in RESUME_WORDS:
+        return named(Path(asked), run_id=run_id)
+    chosen = newest_whole(run_folder, run_id=run_id, tell=tell)
+    if chosen is None and done:
+        raise ArgumentError(
+            f"{run_folder} holds {' and '.join(f'{name}/' for name in done)} of a run that ended, "
+            "and no checkpoint to go on from. Nothing was changed. Use it as it is, or give "
+            "another --output_dir for a new run."
+        )
+    return chosen
+
+
+def _tell_later(run_folder: Path, chosen: Chosen, *, tell: Tell) -> None:
+    """Tell of checkpoints that a run which goes back leaves behind."""
+    step = chosen.manifest.step
+    later = [str(found) for found in steps_in(run_folder) if found > step]
+    if later:
+        tell(
+            f"The run goes on from step {step}; its checkpoints of later steps "
+            f"({', '.join(later)}) stay until it gets there again."
+        )

@@ -4,8 +4,8 @@
 
 The loop, the optimizer, mixed precision and the processes are those of `transformers.Trainer`.
 What is ours: the loss of a Batch, what stays in evaluation mode, rates by part and answers in words
-at each evaluation; see `sound_steps.py` for when a step is refused, `saves.py` for what a
-checkpoint is, and `signals.py` for how a run is stopped.
+at each evaluation. See `sound_steps.py` for when a step is refused, `signals.py` for how a run is
+stopped, `saves.py` for what a checkpoint is, and `going_on.py` for how a run goes on from one.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from flipbook.train.arguments import TrainingArguments
 from flipbook.train.batches import BatchRules, make_loader, with_one_label
 from flipbook.train.company import InCompany
 from flipbook.train.followed import FollowedAnswers
+from flipbook.train.going_on import ExactResume
 from flipbook.train.progress import ProgressCallback
-from flipbook.train.saves import WholeSaves
 from flipbook.train.signals import StopsBetweenSteps
 from flipbook.train.sound_steps import SoundSteps
 from flipbook.train.step_faults import StepNotes
@@ -50,7 +50,7 @@ from flipbook.train.still import StillCheck
 VISION_PREFIXES = ("vision_tower", "multi_modal_projector")
 
 
-class FlipbookTrainer(InCompany, SoundSteps, StopsBetweenSteps, WholeSaves):
+class FlipbookTrainer(InCompany, SoundSteps, StopsBetweenSteps, ExactResume):
     """A `transformers.Trainer` for Batches of flipbooks.
 
     Args:

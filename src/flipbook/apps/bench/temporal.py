@@ -24,6 +24,7 @@ from flipbook.data.generated.scenes import SUITE_TASKS
 from flipbook.data.generated.suite import Suite, check_suite, write_suite
 from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source
+from flipbook.data.written import write_json_whole
 from flipbook.errors import ArgumentError, DataError
 from flipbook.evaluate.file_names import SCORES_FILE
 from flipbook.evaluate.loading import DTYPES
@@ -32,7 +33,6 @@ from flipbook.evaluate.run import EvaluationSettings, evaluate_model
 from flipbook.evaluate.temporal.probe import Probe, probe_tasks
 from flipbook.evaluate.temporal.standings import standings_of
 from flipbook.evaluate.temporal.tables import ceilings_table, probe_table, scores_table, summary
-from flipbook.evaluate.written import write_json_whole
 from flipbook.score.scores import MEAN
 
 PROBE_FILE = "probe.json"

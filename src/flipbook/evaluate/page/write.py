@@ -11,6 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from flipbook.data.written import write_whole
 from flipbook.evaluate.file_names import PAGE_FILE
 from flipbook.evaluate.page import background, confusion, costs, scores, summary
 from flipbook.evaluate.page.cards import cards_of
@@ -19,7 +20,6 @@ from flipbook.evaluate.page.followed import followed_of
 from flipbook.evaluate.page.render import page_of
 from flipbook.evaluate.page.training import training_figures
 from flipbook.evaluate.rows import TUNED
-from flipbook.evaluate.written import write_whole
 
 
 def write_report_page(folder: Path, *, run_folder: Path | None = None) -> Path:
