@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -59,9 +60,17 @@ def end_of(pid: int) -> os.waitid_result | None:
 
 def has_ended(slot: Any) -> bool:
     """Return whether a worker has begun and is no more."""
+    pid = int(slot["pid"])
+    return pid > 0 and is_gone(pid)
+
+
+def is_gone(pid: int) -> bool:
+    """Return whether a process has ended with all its threads."""
     try:
-        return bool(slot["pid"]) and process_of(slot).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
+        return end_of(pid) is not None
+    except (AttributeError, OSError):  # it is no child of this process, or was asked already
+        with suppress(psutil.NoSuchProcess):
+            return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
         return True
 
 

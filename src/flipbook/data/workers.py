@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch.utils.data._utils import signal_handling
 
 from flipbook.data.limits import limit_memory, time_for
-from flipbook.data.slots import SLOT, end_of, in_bytes, is_late, process_of
+from flipbook.data.slots import SLOT, in_bytes, is_gone, is_late, process_of
 from flipbook.data.turns import Media
 from flipbook.data.worker_ends import told_of
 from flipbook.data.working import told_to
@@ -170,15 +170,8 @@ def end_workers() -> None:
 def _wait_for_end(process: psutil.Process) -> None:
     """Wait until a process has ended with all its threads, and leave it to others to ask how."""
     end_s = time.monotonic() + END_S
-    while time.monotonic() < end_s and not _is_gone(process):
+    while time.monotonic() < end_s and not is_gone(process.pid):
         time.sleep(0.02)
-
-
-def _is_gone(process: psutil.Process) -> bool:
-    try:
-        return end_of(process.pid) is not None
-    except (AttributeError, OSError):  # another process is its parent
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
 
 
 @contextmanager
