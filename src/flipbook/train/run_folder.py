@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ from flipbook.data.written import bring_back
 from flipbook.errors import ArgumentError, StorageError
 from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
 from flipbook.train.checkpoints.choosing import Chosen, Tell, named, newest_whole
-from flipbook.train.checkpoints.identity import new_run_id, read_run_id, write_run_id
+from flipbook.train.checkpoints.identity import RUN_FILE, new_run_id, read_run_id, write_run_id
 from flipbook.train.checkpoints.places import steps_in, sweep
-from flipbook.train.lock import only_run_in
+from flipbook.train.lock import LOCK_FILE, only_run_in
 from flipbook.train.together import decided_by_main
 
 RESUME_WORDS = ("true", "latest", "auto")
@@ -58,6 +59,8 @@ def held(run_folder: Path, asked: str | None, *, console: Console) -> Iterator[B
     with ExitStack() as stack:
 
         def begin() -> Begun:
+            if not run_folder.exists():
+                stack.callback(_forget, run_folder)
             make_folder(run_folder)
             try:
                 stack.enter_context(only_run_in(run_folder))
@@ -81,6 +84,13 @@ def make_folder(run_folder: Path) -> None:
         (run_folder / ".writable").unlink()
     except OSError as error:
         raise _unwritable(run_folder, error) from error
+
+
+def _forget(run_folder: Path) -> None:
+    """Take away a folder made for a run that was refused before it wrote anything."""
+    own = {LOCK_FILE, RUN_FILE}
+    if run_folder.is_dir() and {path.name for path in run_folder.iterdir()} <= own:
+        shutil.rmtree(run_folder, ignore_errors=True)
 
 
 def _unwritable(run_folder: Path, error: OSError) -> StorageError:

@@ -32,9 +32,13 @@ def _run(folder: Path, *steps: int) -> Path:
 def test_a_run_begins_with_an_id_of_its_own(tmp_path: Path) -> None:
     assert _start(tmp_path / "a", None) == (None, "")
     assert _start(tmp_path / "b", "latest") == (None, "")
-    ids = {read_run_id(tmp_path / name) for name in "ab"}
+    assert not list(tmp_path.iterdir())  # nothing was written, so nothing is left
+    ids = set()
+    for asked in (None, "latest"):
+        with held(tmp_path / "c", asked, console=Console(file=io.StringIO())) as begun:
+            assert read_run_id(tmp_path / "c") == begun.run_id
+            ids.add(begun.run_id)
     assert len(ids) == 2
-    assert None not in ids
 
 
 @pytest.mark.guarantee(3)
