@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 import transformers
 
+from flipbook.data.regrouping import Regrouping
 from flipbook.train.checks import check_together, refuse_unsupported
 from flipbook.train.data_arguments import DataArguments
 from flipbook.train.stopping import is_higher_better
@@ -138,6 +139,20 @@ class TrainingArguments(transformers.TrainingArguments):
             "four controls); 0 for no table."
         },
     )
+    resume_remap: bool = field(
+        default=False,
+        metadata={
+            "help": "Go on with --resume_from_checkpoint on another number of processes, in the "
+            "same steps: each record is still seen once in an epoch."
+        },
+    )
+    resume_changed: bool = field(
+        default=False,
+        metadata={
+            "help": "Go on with --resume_from_checkpoint though versions, hardware or settings "
+            "have changed, with other losses; other data or another model are refused."
+        },
+    )
     remove_unused_columns: bool = field(
         default=False, metadata={"help": "Must stay off: samples are no columns."}
     )
@@ -162,12 +177,29 @@ class TrainingArguments(transformers.TrainingArguments):
         if self.dataloader_pin_memory and self.accelerator_config is None:
             self.accelerator_config = {"non_blocking": True}  # copy while the GPU computes
         super().__post_init__()  # type: ignore[no-untyped-call]
+        self.regrouping: Regrouping | None = None  # where the steps of other processes are taken
         self._n_gpu = min(self.n_gpu, 1)  # several GPUs are used by several processes (torchrun)
 
     @property
     def order_seed(self) -> int:
         """Of the order of the data."""
         return self.seed if self.data_seed is None else self.data_seed
+
+    def keep_steps_of(self, num_processes: int, accumulation: int) -> None:
+        """Take the steps that were made for other processes, each of which read so many batches."""
+        self.regrouping = Regrouping(num_processes, accumulation, self.world_size)
+        self.gradient_accumulation_steps = self.regrouping.accumulation_now
+
+    @property
+    def steps_processes(self) -> int:
+        """For how many processes the batches of a step are made."""
+        return self.regrouping.num_processes if self.regrouping else int(self.world_size)
+
+    @property
+    def steps_accumulation(self) -> int:
+        """How many batches of a step are made for each of these."""
+        own = int(self.gradient_accumulation_steps)
+        return self.regrouping.accumulation if self.regrouping else own
 
     @property
     def part_learning_rates(self) -> dict[str, float | None]:

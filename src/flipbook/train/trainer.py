@@ -40,7 +40,9 @@ from flipbook.train.answers import Examination, metrics_of
 from flipbook.train.arguments import TrainingArguments
 from flipbook.train.batches import BatchRules, make_loader, with_one_label
 from flipbook.train.followed import FollowedAnswers
+from flipbook.train.ledger.counts import TrainedCounts
 from flipbook.train.progress import ProgressCallback
+from flipbook.train.resume.going_on import draw_anew
 from flipbook.train.saves import WholeSaves
 from flipbook.train.sound_steps import SoundSteps
 
@@ -59,6 +61,10 @@ class FlipbookTrainer(SoundSteps, WholeSaves):
         rules: what goes into one pass and into one batch.
         store: where the features of a frozen tower are kept, if they are.
         train_batch_norm: let the BatchNorm statistics of a trained tower move.
+
+    Attributes:
+        counts: how often it has trained on each conversation.
+        draws_anew: it goes on on other processes than before, whose random numbers it cannot take.
 
     Raises:
         TrainingError: a loss or a gradient is not finite; the weights are as before that step.
@@ -91,6 +97,8 @@ class FlipbookTrainer(SoundSteps, WholeSaves):
         self.progress = progress
         self.rules = rules or BatchRules()
         self.beside = []
+        self.counts = TrainedCounts(len(data["train_dataset"]))
+        self.draws_anew = False
         self.store = store
         self.examination: Examination | None = None
         self.followed: FollowedAnswers | None = None
@@ -138,6 +146,7 @@ class FlipbookTrainer(SoundSteps, WholeSaves):
                 loss = loss + touch_vision(model, frame_size=self._settings.frame_size)
         self.refuse_loss(loss, inputs["record_ids"])
         if model.training and not inputs["is_filler"]:
+            self.counts.note(inputs["conversations"])
             self.progress.throughput.add(
                 num_samples=len(inputs["record_ids"]) * self.args.world_size,
                 num_tokens=inputs["input_ids"].numel() * self.args.world_size,
@@ -179,6 +188,25 @@ class FlipbookTrainer(SoundSteps, WholeSaves):
         num_targets = (inputs["labels"] != IGNORE_INDEX).sum().to(self._validation)
         self._validation += torch.stack([loss.to(self._validation) * num_targets, num_targets])
         return loss, None, None
+
+    def add_up_counts(self) -> None:
+        """Add up what all processes have trained on; each of them must call this."""
+
+        def add_up(counts: Tensor) -> Tensor:
+            found: Tensor = self.accelerator.reduce(counts.to(self.args.device), reduction="sum")
+            return found
+
+        self.counts.meet(add_up, step=self.state.global_step)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        self.add_up_counts()
+        super()._save_checkpoint(model, trial)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if self.draws_anew:  # those of other processes are of no use
+            draw_anew(self.arguments, step=self.state.global_step)
+        else:
+            super()._load_rng_state(checkpoint)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Return the optimizer, with one learning rate for each part."""
