@@ -49,8 +49,9 @@ class Batch(TypedDict):
     `visuals`: in the order of their placeholders. `frames`: uint8 (F, 3, S, S) for each side S, of
     the visuals that are not stored; `features`: (G, P, C) for each P, of those that are; each is
     absent where there is none. `num_repeated`: how many of all frames repeat another. `record_ids`:
-    one for each conversation. `is_filler`: nothing is learned of it. `num_targets`: how many tokens
-    are supervised. `error`: present instead of all else when a sample could not be made.
+    one for each conversation. `conversations`: their numbers in the table. `is_filler`: nothing is
+    learned of it. `num_targets`: how many tokens are supervised. `error`: present instead of all
+    else when a sample could not be made.
     """
 
     input_ids: NotRequired[Tensor]
@@ -62,6 +63,7 @@ class Batch(TypedDict):
     features: NotRequired[list[Tensor]]
     num_repeated: NotRequired[int]
     record_ids: NotRequired[list[str]]
+    conversations: NotRequired[list[int]]
     is_filler: NotRequired[bool]
     num_targets: NotRequired[int]
     error: NotRequired[FlipbookError]
@@ -93,6 +95,7 @@ class DataCollatorForSupervisedDataset:
             ],
             "num_repeated": sum(sample.num_repeated for sample in good),
             "record_ids": [name for sample in good for name in sample.record_ids],
+            "conversations": [number for sample in good for number in sample.conversations],
             "is_filler": all(sample.is_filler for sample in good),
             "num_targets": sum(int((s.labels != IGNORE_INDEX).sum()) for s in good),
         }

@@ -182,6 +182,7 @@ class LazySupervisedDataset(Dataset[Sample]):
             num_repeated=media.num_repeated,
             num_mismatched_tokens=sum(one.num_mismatched_tokens for one in encoded),
             is_filler=is_filler,
+            conversations=tuple(indices),
         )
 
     def visuals(self, index: int, *, view: int | None = None) -> MediaVisuals:

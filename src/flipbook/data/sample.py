@@ -87,6 +87,7 @@ class Sample:
         num_repeated: how many of the frames repeat another one, because the clip is shorter.
         num_mismatched_tokens: by how many tokens encoding the whole text at once would differ.
         is_filler: nothing is learned of it; it keeps a process busy that has no sample left.
+        conversations: their numbers in the table, where they come from one.
 
     Raises:
         ValueError: shapes do not fit, or a prefix or the first token of a branch is supervised.
@@ -100,6 +101,7 @@ class Sample:
     num_repeated: int = 0
     num_mismatched_tokens: int = 0
     is_filler: bool = False
+    conversations: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.input_ids.ndim != 1 or self.input_ids.shape != self.labels.shape:

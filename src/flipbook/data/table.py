@@ -88,6 +88,8 @@ class ConversationTable:
         frame_size: int32 (N,), side of its frames in px; 0 where nothing is shown.
         stays: int32 (N,), what augmentation must leave, by all that is said of the same media; see
             `flipbook.data.augment`.
+        record_of: int32 (N,), rising, the number of each one's record among all that were read;
+            `rejected_at`: int64, rising, those of the rejected.
         shown: int64, rising, a hash of each different set of media that is shown.
         check: what was found, see `DataCheck`.
     """
@@ -96,13 +98,14 @@ class ConversationTable:
         self, rows: datasets.Dataset, presence: Presence, sources: tuple[Source, ...]
     ) -> None:
         self.sources = sources
-        is_good, rejected = _sort_out(rows, presence)
+        is_good, rejected, self.rejected_at = _sort_out(rows, presence)
         places = np.flatnonzero(is_good)
         self._texts = rows.select_columns(["record_id", "task", "turns"])
         self._places = None if is_good.all() else places.astype(np.uint32)
         self.num_tokens: NDArray[np.int32] = column(rows, "num_tokens")[places]
         self.head_tokens: NDArray[np.int32] = column(rows, "head_tokens")[places]
         self.source_of: NDArray[np.int32] = column(rows, "manifest")[places]
+        self.record_of: NDArray[np.int32] = column(rows, "record")[places].astype(np.int32)
         self.num_videos: NDArray[np.int32] = column(rows, "num_videos")[places]
         self.num_images: NDArray[np.int32] = column(rows, "num_images")[places]
         self.num_frames: NDArray[np.int32] = column(rows, "num_frames")[places]
@@ -150,6 +153,11 @@ class ConversationTable:
         It names their random instants, which are then the same whichever conversations are joined.
         """
         return str(self._line(int(self._first_with_media[index]))["record_id"])
+
+    def lines(self, indices: IntArray, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """Yield `record_id`, `task` or `turns` of conversations at rising numbers, bit by bit."""
+        places = indices if self._places is None else self._places[indices].astype(np.int64)
+        return lines_at(self._texts, places, names)
 
     def _line(self, index: int) -> dict[str, Any]:
         place = range(len(self))[index]
@@ -253,7 +261,7 @@ def _measure_all(measurer: Measurer, num_workers: int | None) -> Iterator[pa.Rec
 
 def _sort_out(
     rows: datasets.Dataset, presence: Presence
-) -> tuple[NDArray[np.bool_], tuple[RecordError, ...]]:
+) -> tuple[NDArray[np.bool_], tuple[RecordError, ...], IntArray]:
     """Return which rows are conversations to learn from, and the records that are left out.
 
     A record is left out as a whole when one of its conversations cannot be used.
@@ -271,7 +279,7 @@ def _sort_out(
         reason = line["error"] or presence.reasons[presence.reason_of[place]]
         rejected.append(kind(line["record_id"], reason))
     is_good = ~is_error & ~np.isin(records, records[is_gone])
-    return is_good, tuple(rejected)
+    return is_good, tuple(rejected), records[told]
 
 
 def _clips(heads: IntArray, *, has_head: NDArray[np.bool_]) -> IntArray:

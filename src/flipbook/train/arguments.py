@@ -15,6 +15,7 @@ import torch
 import transformers
 
 from flipbook.data.limits import MEMORY_ROOM_BYTES, TIMEOUT_S
+from flipbook.data.regrouping import Regrouping
 from flipbook.train.checks import check_together, refuse_unsupported
 from flipbook.train.data_arguments import DataArguments
 from flipbook.train.ranks import join_on_cpu
@@ -140,6 +141,20 @@ class TrainingArguments(transformers.TrainingArguments):
             "four controls); 0 for no table."
         },
     )
+    resume_remap: bool = field(
+        default=False,
+        metadata={
+            "help": "Go on with --resume_from_checkpoint on another number of processes, in the "
+            "same steps: each record is still seen once in an epoch."
+        },
+    )
+    resume_changed: bool = field(
+        default=False,
+        metadata={
+            "help": "Go on with --resume_from_checkpoint though versions, hardware or settings "
+            "have changed, with other losses; other data or another model are refused."
+        },
+    )
     remove_unused_columns: bool = field(
         default=False, metadata={"help": "Must stay off: samples are no columns."}
     )
@@ -176,6 +191,7 @@ class TrainingArguments(transformers.TrainingArguments):
             self.accelerator_config = {"non_blocking": True}  # copy while the GPU computes
         join_on_cpu(use_cpu=self.use_cpu, backend=self.ddp_backend, timeout_s=self.ddp_timeout)
         super().__post_init__()  # type: ignore[no-untyped-call]
+        self.regrouping: Regrouping | None = None  # where the steps of other processes are taken
         self._n_gpu = min(self.n_gpu, 1)  # several GPUs are used by several processes (torchrun)
 
     def get_warmup_steps(self, num_training_steps: int) -> int:
@@ -190,6 +206,22 @@ class TrainingArguments(transformers.TrainingArguments):
     def order_seed(self) -> int:
         """Of the order of the data."""
         return self.seed if self.data_seed is None else self.data_seed
+
+    def keep_steps_of(self, num_processes: int, accumulation: int) -> None:
+        """Take the steps that were made for other processes, each of which read so many batches."""
+        self.regrouping = Regrouping(num_processes, accumulation, self.world_size)
+        self.gradient_accumulation_steps = self.regrouping.accumulation_now
+
+    @property
+    def steps_processes(self) -> int:
+        """For how many processes the batches of a step are made."""
+        return self.regrouping.num_processes if self.regrouping else int(self.world_size)
+
+    @property
+    def steps_accumulation(self) -> int:
+        """How many batches of a step are made for each of these."""
+        own = int(self.gradient_accumulation_steps)
+        return self.regrouping.accumulation if self.regrouping else own
 
     @property
     def part_learning_rates(self) -> dict[str, float | None]:

@@ -18,6 +18,7 @@ from flipbook.data.batch import DataCollatorForSupervisedDataset
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.mixing import Mixture, mix
 from flipbook.data.packing import PackedBatches, Units, make_units
+from flipbook.data.regrouping import RegroupedBatches
 from flipbook.data.table import ConversationTable
 from flipbook.errors import ArgumentError
 from flipbook.train.arguments import DataArguments, TrainingArguments
@@ -110,7 +111,8 @@ class BatchRules:
         """Return the batches that a dataset has in each epoch of a run, for all processes.
 
         Args:
-            num_processes: of the run; as many as there are now if not given.
+            num_processes: of the run; as many as there are now if not given. A run that goes on
+                in the steps of others has their batches.
 
         Raises:
             ArgumentError: see `pack`.
@@ -119,11 +121,13 @@ class BatchRules:
             self.pack,
             dataset,
             batch_size=batch_size,
-            num_processes=args.world_size if num_processes is None else num_processes,
+            num_processes=args.steps_processes if num_processes is None else num_processes,
             seed=args.order_seed,
         )
         batches = pack()
-        return batches if batches.is_alike else pack(num_epochs=num_epochs_of(batches, args))
+        if not batches.is_alike:
+            batches = pack(num_epochs=num_epochs_of(batches, args))
+        return RegroupedBatches(batches, args.regrouping) if args.regrouping else batches
 
     def _mixture(self, table: ConversationTable, units: Units, seed: int) -> Mixture:
         first = units.members[units.starts[:-1]]  # of a unit's conversations, which are alike
@@ -141,7 +145,7 @@ def num_epochs_of(batches: PackedBatches, args: TrainingArguments) -> int:
     """Return in how many epochs a run reads batches."""
     if args.max_steps <= 0:
         return max(1, math.ceil(args.num_train_epochs))
-    num_read = args.max_steps * args.gradient_accumulation_steps * batches.num_processes
+    num_read = args.max_steps * args.steps_accumulation * batches.num_processes
     return math.ceil(num_read / len(batches)) + 1
 
 
@@ -163,7 +167,8 @@ def make_loader(
         pin_memory=args.dataloader_pin_memory,
         persistent_workers=args.dataloader_persistent_workers,
         **limited_workers(args, [dataset], num_clips=batches.most_units),
-        # Of the numbers of the run, new workers would draw one where kept workers draw none.
+        # Without one it would draw from the numbers of dropout when it begins, and not when workers
+        # that are kept begin again: a run that goes on would differ from then on.
         generator=torch.Generator().manual_seed(0),
     )
 

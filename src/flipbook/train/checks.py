@@ -111,6 +111,7 @@ def refuse_unsupported(args: TrainingArguments) -> None:
         "logging_nan_inf_filter": "it would log a loss that is not a number as 0",
         "remove_unused_columns": "samples are not columns; it would empty every batch",
         "dataloader_drop_last": "every record is trained on in every epoch",
+        "ignore_data_skip": "a run that goes on would see records a second time",
     }
     if args.train_sampling_strategy != "random":
         reasons["train_sampling_strategy"] = "batches are packed by length, without padding"

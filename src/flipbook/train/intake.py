@@ -25,6 +25,7 @@ from rich.console import Console
 from flipbook.data.converting.needed import as_records, format_to_convert, told_of
 from flipbook.data.dataset import clip_settings
 from flipbook.data.doctor.check import check_manifests
+from flipbook.data.doctor.writing import write_lines
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.formats.column_names import parse_map
 from flipbook.data.rows import read_rows
@@ -40,6 +41,7 @@ from flipbook.video.view import View
 
 PREPARED_IN_RUN = "prepared"
 INTAKE_FILE = "intake.json"
+SPLIT_FOLDER, CHECKED_FOLDER, REJECTED_FILE = "split", "checked", "rejected.jsonl"
 WAIT_S = 0.5
 Sources = tuple[Source, ...]
 
@@ -98,6 +100,12 @@ def is_native(source: Source) -> bool:
     return format_to_convert(source) is None
 
 
+def is_prepared(data: DataArguments) -> bool:
+    """Return whether something is made of what is named before it is trained on."""
+    train, validation = named_sources(data)
+    return data.check_media or not all(map(is_native, (*train, *validation)))
+
+
 def divides_itself(data: DataArguments) -> bool:
     """Return whether validation data are taken from what is named for training.
 
@@ -131,7 +139,7 @@ def take_in(
     """
     data = arguments.data
     train, validation = named_sources(data)
-    if not data.check_media and all(map(is_native, (*train, *validation))):
+    if not is_prepared(data):
         for source in (*train, *validation):
             console.print(told_of(source), markup=False)
         return Intake(train, validation)
@@ -165,7 +173,7 @@ def prepare(
         ArgumentError, DataError: see `take_in`.
     """
     data, tell = arguments.data, partial(console.print, markup=False)
-    for name in (*_PARTS, "split"):
+    for name in (*_PARTS, SPLIT_FOLDER):
         rmtree(folder / name, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     train, validation = named_sources(data)
@@ -181,7 +189,7 @@ def prepare(
             parts["train"].append(source)
             continue
         divided = _divide(
-            made, arguments, fractions, folder=folder / "split" / str(number), tell=tell
+            made, arguments, fractions, folder=folder / SPLIT_FOLDER / str(number), tell=tell
         )
         for name, own in divided.items():
             if name == "train" or data.validation_data_path is None:
@@ -197,7 +205,9 @@ def prepare(
         )
     intake = Intake(**{name: tuple(found) for name, found in parts.items()})
     return (
-        _check(intake, arguments, folder=folder / "checked", console=console) if decodes else intake
+        _check(intake, arguments, folder=folder / CHECKED_FOLDER, console=console)
+        if decodes
+        else intake
     )
 
 
@@ -228,6 +238,7 @@ def _divide(
         image_folder=source.image_folder,
         fractions=[1.0, 0.0, 0.0] if is_named else wanted,
     )
+    rejected = list(result.rejected)
     results = {name: (path, result) for name, path in result.paths.items()}
     if wanted[1] > 0 and "validation" not in results and "train" in results:
         share = wanted[1] / (wanted[0] + wanted[1])
@@ -239,6 +250,10 @@ def _divide(
             override=True,
         )
         results |= {name: (path, taken) for name, path in taken.paths.items()}
+        rejected += taken.rejected
+    write_lines(
+        folder / REJECTED_FILE, ({"id": one.record_id, "reason": one.message} for one in rejected)
+    )
     for name, (path, found) in results.items():
         tell(f"{name}: {found.counts[name].records:,} records in {path}")
     for note in result.notes:

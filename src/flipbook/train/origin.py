@@ -94,7 +94,7 @@ def _describe_file(source: Source, *, split: str) -> dict[str, Any]:
 
 
 def _batches_per_step(args: TrainingArguments) -> int:
-    return int(args.gradient_accumulation_steps * args.world_size)
+    return int(args.steps_accumulation * args.steps_processes)
 
 
 def _recipe(arguments: Arguments, *, parts: list[str]) -> dict[str, Any]:

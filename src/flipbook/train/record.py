@@ -65,21 +65,26 @@ def write_environment(run_folder: Path) -> Path:
 
 def environment() -> dict[str, Any]:
     """Return the versions of what computes, and on what."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = "not installed as a package"
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "gpus": gpus,
-        "versions": versions,
+        "versions": package_versions(),
         "source": source_commit(),
     }
+
+
+def package_versions() -> dict[str, str]:
+    """Return the versions of what computes."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed as a package"
+    return versions
 
 
 def source_commit() -> str:

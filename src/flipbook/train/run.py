@@ -20,26 +20,28 @@ from transformers import set_seed
 from flipbook.data.batch import DataModule, make_supervised_data_module
 from flipbook.data.dataset import clip_settings
 from flipbook.data.packing import PackedBatches
-from flipbook.data.proofs.prove import prove_sample_of
 from flipbook.data.sources import Source
 from flipbook.errors import ArgumentError
 from flipbook.model.adapters.trained_on import AdapterBase, describe_base
 from flipbook.model.checkpoint import Checkpoint, load_as_stored
 from flipbook.model.fastvlm import tower_is_at_rest
-from flipbook.train.arguments import Arguments, DataArguments, TrainingArguments
+from flipbook.train.arguments import Arguments, TrainingArguments
 from flipbook.train.batches import BatchRules
 from flipbook.train.data_summary import write_data_summary
 from flipbook.train.features import autocast_dtype, use_store
 from flipbook.train.finish import save_run
 from flipbook.train.intake import take_in
+from flipbook.train.ledger.keeping import Ledger, keep_ledger
 from flipbook.train.memory import plan_memory
 from flipbook.train.origin import after_training, describe_run
 from flipbook.train.plan import num_optimizer_steps, print_plan
 from flipbook.train.plan_facts import Plan
 from flipbook.train.probe import probe_longest, should_probe
 from flipbook.train.progress import ProgressCallback, Throughput
+from flipbook.train.proving import prove
 from flipbook.train.ranks import in_company
 from flipbook.train.record import write_arguments, write_environment
+from flipbook.train.resume.going_on import GoingOn
 from flipbook.train.run_folder import Begun, held
 from flipbook.train.signals import stoppable
 from flipbook.train.start import (
@@ -49,6 +51,7 @@ from flipbook.train.start import (
     prepare_model,
     recompute_tower,
 )
+from flipbook.train.stopping import StoppingCallback
 from flipbook.train.trainer import FlipbookTrainer
 from flipbook.train.watch import examination_of, tell_stop, watch
 
@@ -97,6 +100,7 @@ def _train(arguments: Arguments, begun: Begun, *, console: Console) -> RunResult
     is_main = args.process_index == 0
     is_resumed = begun.goes_on_from is not None
     intake = take_in(arguments, run_folder=run_folder, is_resumed=is_resumed, console=shown)
+    going_on = GoingOn.begin(begun.goes_on_from, arguments)
     set_seed(args.seed)
     checkpoint = load_start_model(arguments)
     base = _describe_base(arguments, checkpoint)
@@ -105,6 +109,7 @@ def _train(arguments: Arguments, begun: Begun, *, console: Console) -> RunResult
     data = make_supervised_data_module(
         checkpoint.tokenizer, data_args, train=intake.train, validation=intake.validation
     )
+    going_on.note_start(checkpoint, base)
     lora = lora_of(arguments.model)
     model = prepare_model(arguments, checkpoint, lora=lora)
     rules = BatchRules.of(data_args)
@@ -112,31 +117,33 @@ def _train(arguments: Arguments, begun: Begun, *, console: Console) -> RunResult
     _check(data, rules, batches, model=model, args=args)
     examination = examination_of(arguments, data["eval_dataset"])
     checkpoint.provenance = None  # that of the start model is no longer true of this one
-    plan: Plan | None = None
+    fitted = dataclasses.replace(arguments, data=data_args)
     if is_main:
         checkpoint.provenance = describe_run(
             arguments, checkpoint=checkpoint, model=model, data=data, lora=lora
         )
+    going_on.settle(fitted, checkpoint, model=model, data=data, batches=batches, console=shown)
+    plan: Plan | None = None
+    if is_main:
         console.print(f"Tuning {arguments.model.model_name_or_path} ({checkpoint.layout})")
         plan = print_plan(console, model=model, data=data, batches=batches, arguments=arguments)
-        _write_facts(run_folder, dataclasses.replace(arguments, data=data_args), data, checkpoint)
-    trainer = _make_trainer(arguments, model, checkpoint, data, run_folder, shown)
+        _write_facts(run_folder, fitted, data, checkpoint)
+    trainer = _make_trainer(arguments, model, checkpoint, data, rules, run_folder, shown)
     trainer.run_id, trainer.verified = begun.run_id, begun.goes_on_from
+    going_on.attach(trainer)
+    ledger = keep_ledger(
+        trainer, arguments, batches, goes_on_from=begun.goes_on_from, console=shown
+    )
     trainer.adapter_base = base
     trainer.store = use_store(arguments, data, model=model, checkpoint=checkpoint)
     stopping = watch(trainer, examination, run_folder=run_folder)
     if is_main:
-        _tell_shared(data, console=shown)
-        _prove(data, data_args, console=shown)
+        prove(data, data_args, console=shown)
     _choose_checkpointing(arguments, trainer, batches, console=shown)
-    if should_probe(args):
-        predicted = None if plan is None else _predicted(plan, args)
-        probe_longest(trainer, batches, predicted_bytes=predicted, console=shown)
+    _probe(trainer, batches, plan, console=shown)
     with stoppable(trainer) as stop:
-        _learn(trainer, begun.goes_on_from)
-        if checkpoint.provenance is not None:
-            checkpoint.provenance = after_training(checkpoint.provenance, trainer.state, args)
-        checkpoint.provenance = tell_stop(stopping, trainer, checkpoint.provenance, console=shown)
+        _learn(trainer, begun.goes_on_from, ledger)
+        _tell_end(trainer, stopping, console=shown)
         model_folder = save_run(trainer, arguments, checkpoint, run_folder=run_folder, base=base)
     _release(trainer)
     return RunResult(run_folder, model_folder, is_main, intake.claimed, stop.name)
@@ -152,19 +159,39 @@ def _write_facts(
     write_data_summary(run_folder, data, files=files)
 
 
-def _learn(trainer: FlipbookTrainer, goes_on_from: str | None) -> None:
-    """Train, and leave bar and store as they should be however it ends."""
+def _learn(trainer: FlipbookTrainer, goes_on_from: str | None, ledger: Ledger) -> None:
+    """Train, and leave bar, store and ledger as they should be however it ends."""
     try:
-        trainer.train(resume_from_checkpoint=goes_on_from)
+        with ledger.kept():
+            trainer.train(resume_from_checkpoint=goes_on_from)
     finally:
         trainer.progress.close()
         if trainer.store is not None:
             trainer.store.close()
 
 
-def _predicted(plan: Plan, args: TrainingArguments) -> int:
-    """Return how much memory the model of it says that the run will take, in bytes."""
-    return plan.own.recomputed_bytes if args.activation_checkpointing else plan.own.kept_bytes
+def _tell_end(
+    trainer: FlipbookTrainer, stopping: StoppingCallback | None, *, console: Console
+) -> None:
+    """Let the provenance of the tuned model say how training went, and the console why it ended."""
+    found, checkpoint = trainer.checkpoint.provenance, trainer.checkpoint
+    if found is not None:
+        found = after_training(found, trainer.state, trainer.arguments)
+    checkpoint.provenance = tell_stop(stopping, trainer, found, console=console)
+
+
+def _probe(
+    trainer: FlipbookTrainer, batches: PackedBatches, plan: Plan | None, *, console: Console
+) -> None:
+    """Run the longest batch once, where that tells something; see `probe_longest`."""
+    args = trainer.arguments
+    if not should_probe(args):
+        return
+    predicted = None
+    if plan is not None:
+        own = plan.own
+        predicted = own.recomputed_bytes if args.activation_checkpointing else own.kept_bytes
+    probe_longest(trainer, batches, predicted_bytes=predicted, console=console)
 
 
 def _check(
@@ -192,41 +219,6 @@ def _check(
             "that trains, or is divided by --fsdp, takes one side only. Give all records one "
             "frame_size, or leave vision_tower out of --train_parts."
         )
-
-
-def _tell_shared(data: DataModule, *, console: Console) -> None:
-    """Tell of clips that validation shares with training, as far as their paths tell."""
-    if data["eval_dataset"] is None:
-        return
-    shown = (data["train_dataset"].table.shown, data["eval_dataset"].table.shown)
-    number = len(np.intersect1d(*shown, assume_unique=True))
-    if number:
-        console.print(
-            f"Warning: validation shows {number:,} clips or pictures that training shows too, so "
-            "its scores say less than they seem to. `flipbook data check` with both files sorts "
-            "them out."
-        )
-
-
-def _prove(data: DataModule, data_args: DataArguments, *, console: Console) -> None:
-    """Prove some records right, and refuse the run where one is not.
-
-    Raises:
-        LabelError: what would be learned of a record is not what it says.
-        MediaError: a clip of it cannot be read.
-    """
-    if data_args.proof_records == 0:
-        return
-    for dataset in (data["train_dataset"], data["eval_dataset"]):
-        if dataset is not None:
-            number = prove_sample_of(
-                dataset, num_records=data_args.proof_records, seed=data_args.data_seed
-            )
-            what = "training" if dataset.training else "validation"
-            console.print(
-                f"Proven on {number} {what} conversations: prompts are those of inference, answers "
-                "and their end tokens alone are learned, and each frame has its places."
-            )
 
 
 def _describe_base(arguments: Arguments, checkpoint: Checkpoint) -> AdapterBase | None:
@@ -274,6 +266,7 @@ def _make_trainer(
     model: nn.Module,
     checkpoint: Checkpoint,
     data: DataModule,
+    rules: BatchRules,
     run_folder: Path,
     console: Console | None,
 ) -> FlipbookTrainer:
@@ -290,7 +283,7 @@ def _make_trainer(
         data=data,
         args=args,
         progress=progress,
-        rules=BatchRules.of(arguments.data),
+        rules=rules,
         train_batch_norm=arguments.model.train_batch_norm,
     )
 

@@ -41,6 +41,7 @@ from flipbook.train.batches import BatchRules, make_loader, with_one_label
 from flipbook.train.company import InCompany
 from flipbook.train.followed import FollowedAnswers
 from flipbook.train.going_on import ExactResume
+from flipbook.train.ledger.counts import TrainedCounts
 from flipbook.train.progress import ProgressCallback
 from flipbook.train.signals import StopsBetweenSteps
 from flipbook.train.sound_steps import SoundSteps
@@ -62,6 +63,9 @@ class FlipbookTrainer(InCompany, SoundSteps, StopsBetweenSteps, ExactResume):
         rules: what goes into one pass and into one batch.
         store: where the features of a frozen tower are kept, if they are.
         train_batch_norm: let the BatchNorm statistics of a trained tower move.
+
+    Attributes:
+        counts: how often it has trained on each conversation.
 
     Raises:
         TrainingError: a loss or a gradient is not finite; the weights are as before that step.
@@ -94,6 +98,7 @@ class FlipbookTrainer(InCompany, SoundSteps, StopsBetweenSteps, ExactResume):
         self.progress = progress
         self.rules = rules or BatchRules()
         self.beside = []
+        self.counts = TrainedCounts(len(data["train_dataset"]))
         self.store = store
         self.examination: Examination | None = None
         self.followed: FollowedAnswers | None = None
@@ -148,6 +153,7 @@ class FlipbookTrainer(InCompany, SoundSteps, StopsBetweenSteps, ExactResume):
         if model.training:
             self.note_batch(loss, inputs)
         if model.training and not inputs["is_filler"]:
+            self.counts.note(inputs["conversations"])
             self.progress.throughput.add(
                 num_samples=len(inputs["record_ids"]) * self.args.world_size,
                 num_tokens=inputs["input_ids"].numel() * self.args.world_size,
@@ -190,6 +196,19 @@ class FlipbookTrainer(InCompany, SoundSteps, StopsBetweenSteps, ExactResume):
         self._validation += torch.stack([loss.to(self._validation) * num_targets, num_targets])
         self._validation_notes.add(loss, inputs)
         return loss, None, None
+
+    def add_up_counts(self) -> None:
+        """Add up what all processes have trained on; each of them must call this."""
+
+        def add_up(counts: Tensor) -> Tensor:
+            found: Tensor = self.accelerator.reduce(counts.to(self.args.device), reduction="sum")
+            return found
+
+        self.counts.meet(add_up, step=self.state.global_step)
+
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        self.add_up_counts()
+        super()._save_checkpoint(model, trial)
 
     def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
         """Return the optimizer, with one learning rate for each part."""
