@@ -19,7 +19,7 @@ from fixtures_data import SHORT_RUN, Tune
 from flipbook.data.generated.write import GeneratedData, write_clip
 from flipbook.data.records import Record, read_records
 from flipbook.errors import ArgumentError, DataError, LabelError
-from flipbook.train import run as train_run
+from flipbook.train import proving
 from flipbook.train.intake import INTAKE_FILE, PREPARED_IN_RUN, Intake, prepare, take_in
 from flipbook.train.parsing import parse_arguments
 
@@ -204,7 +204,7 @@ def test_a_run_is_refused_where_a_proof_fails(tune: Tune, monkeypatch: pytest.Mo
     def fail(*_: object, **settings: object) -> int:
         raise LabelError("clip-7", f"there is no proof ({settings})")
 
-    monkeypatch.setattr(train_run, "prove_sample_of", fail)
+    monkeypatch.setattr(proving, "prove_sample_of", fail)
     with pytest.raises(
         LabelError, match="clip-7: there is no proof .*'num_records': 5, 'seed': 42"
     ):

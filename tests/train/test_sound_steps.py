@@ -126,7 +126,8 @@ def test_a_step_of_nothing_but_a_filler_moves_no_weight(
         return batches, num_items
 
     monkeypatch.setattr(FlipbookTrainer, "get_batch_samples", fill)
-    tune(max_steps=3, warmup_steps=0, weight_decay=0.1)
+    with pytest.raises(TrainingError, match="After step 3 4 conversations were not trained on"):
+        tune(max_steps=3, warmup_steps=0, weight_decay=0.1)  # as the ledger finds out
     assert watched.place[1] == 3
     assert watched.state() == watched.before
 
