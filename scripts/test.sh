@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up .venv and runs the tests; words go to pytest.
 #
-#   --slow   those that take minutes
+#   --slow   those that take minutes, and all that prove a guarantee; writes which are proven
 #   --lmms   those that need lmms-eval, in .venv-lmms: it asks for another version of PyAV
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,9 +14,9 @@ if [ "${1:-}" = "--lmms" ]; then
     exec .venv-lmms/bin/python -m pytest tests/export/test_lmms.py "$@"
 fi
 setup_environment "[dev,homes]"
-marker="not slow"
+selection=(-m "not slow")
 if [ "${1:-}" = "--slow" ]; then
-    marker="slow"
+    selection=(-m "slow or guarantee" --guarantee_table benchmarks/results/guarantees.md)
     shift
 fi
-exec .venv/bin/python -m pytest -n auto --dist loadfile -m "$marker" "$@"
+exec .venv/bin/python -m pytest -n auto --dist loadfile "${selection[@]}" "$@"

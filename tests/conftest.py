@@ -18,4 +18,10 @@ import torch
 torch.set_num_threads(1)
 atexit.register(shutil.rmtree, os.environ["HF_DATASETS_CACHE"], ignore_errors=True)
 
-pytest_plugins = ["fixtures_model", "fixtures_tokenizer", "fixtures_data", "fixtures_llama"]
+pytest_plugins = [
+    "fixtures_model",
+    "fixtures_tokenizer",
+    "fixtures_data",
+    "fixtures_llama",
+    "fixtures_guarantees",
+]
