@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import distributed
-from transformers.trainer_utils import get_last_checkpoint
 
 from flipbook.data.watched import watched_reading
 from flipbook.data.workers import end_workers, naming_workers
 from flipbook.data.working import also_told_to
 from flipbook.errors import FlipbookError, WorkerError
+from flipbook.train.checkpoints.places import newest_checkpoint
 from flipbook.train.heartbeats import Heartbeats, Watch
 
 LEAVES_S = 15.0  # in which a process that failed is gone, whatever it still waits for
@@ -134,8 +134,7 @@ def _telling_what_is_kept(args: Any) -> Iterator[None]:
 
 
 def _kept(args: Any) -> str:
-    folder = Path(args.output_dir)
-    newest = get_last_checkpoint(str(folder)) if folder.is_dir() else None  # type: ignore[no-untyped-call]
+    newest = newest_checkpoint(Path(args.output_dir))
     if newest is None:
         return "No checkpoint had been saved."
     return f"Kept: {newest}; go on from there with --resume_from_checkpoint latest."

@@ -22,9 +22,9 @@ from typing import Any, Self
 import torch
 from accelerate import Accelerator
 from transformers import Trainer
-from transformers.trainer_utils import get_last_checkpoint
 
 from flipbook.errors import AskedToStop, FlipbookError, StoppedError, name_of
+from flipbook.train.checkpoints.places import newest_checkpoint
 
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 
@@ -176,14 +176,6 @@ def command_to_go_on(run_folder: Path) -> str:
     program = "flipbook" if width == 1 else f"torchrun --nproc_per_node {width} -m flipbook"
     config = shlex.quote(str(run_folder / "config.yaml"))
     return f"{program} train {config} --resume_from_checkpoint latest"
-
-
-def newest_checkpoint(run_folder: Path) -> Path | None:
-    """Return the checkpoint with the highest step."""
-    if not run_folder.is_dir():
-        return None
-    newest: str | None = get_last_checkpoint(str(run_folder))  # type: ignore[no-untyped-call]
-    return None if newest is None else Path(newest)
 
 
 def stop_signals() -> list[int]:

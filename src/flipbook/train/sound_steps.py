@@ -18,10 +18,10 @@ import torch
 from accelerate.utils import DistributedType, gather_object
 from torch import Tensor, nn
 from transformers import Trainer
-from transformers.trainer_utils import get_last_checkpoint
 
 from flipbook.errors import TrainingError
 from flipbook.train.batches import sound
+from flipbook.train.checkpoints.places import newest_checkpoint
 from flipbook.train.step_faults import (
     STEP_FILE,
     StepNotes,
@@ -150,8 +150,7 @@ class SoundSteps(Trainer):
         left = "No weight was changed by it and nothing of it was saved."
         if self.accelerator.distributed_type == DistributedType.DEEPSPEED:
             left = "Nothing of it was saved."
-        folder = Path(str(self.args.output_dir))
-        newest = get_last_checkpoint(str(folder)) if folder.is_dir() else None  # type: ignore[no-untyped-call]
+        newest = newest_checkpoint(Path(str(self.args.output_dir)))
         if newest is None:
             return f"{left} There is no checkpoint yet: begin again once the cause is found."
         return (

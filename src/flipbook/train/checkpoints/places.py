@@ -47,6 +47,12 @@ def steps_in(run_folder: Path) -> list[int]:
     return sorted(step for step in found if step is not None)
 
 
+def newest_checkpoint(run_folder: Path) -> Path | None:
+    """Return the checkpoint of the highest step; whether it is whole is seen when it is taken."""
+    steps = steps_in(run_folder)
+    return checkpoint_of(run_folder, steps[-1]) if steps else None
+
+
 def whole_steps(run_folder: Path, run_id: str) -> dict[int, Manifest]:
     """Return the checkpoints of a run that look whole: their manifests, by step.
 
