@@ -19,7 +19,7 @@ from flipbook.data.converting.needed import convert_if_needed
 from flipbook.data.formats.origin import Origin
 from flipbook.data.records import Record, read_records
 from flipbook.data.sources import Source
-from flipbook.errors import ArgumentError, DataError, ManifestError
+from flipbook.errors import ArgumentError, DataError, ManifestError, StorageError
 from flipbook.video.view import View
 
 TABLE = "video,question,answer\nclips/a.mp4,What moves?,A ball.\nclips/b.mp4,Why?,Rain.\n"
@@ -207,7 +207,8 @@ def test_where_nothing_can_be_written(out: str, message: str, folder: Path) -> N
     (folder / "a.jsonl").mkdir()
     write_json(folder / "own.jsonl", {"messages": []})
     source = folder / ("own.jsonl" if out == "own.jsonl" else "t.csv")
-    with pytest.raises(ArgumentError) as caught:
+    kind = StorageError if "cannot be written" in message else ArgumentError
+    with pytest.raises(kind) as caught:
         convert(Origin(source), format_name=None, out=folder / out)
     assert message in str(caught.value)
 

@@ -16,7 +16,7 @@ from transformers import TrainerCallback
 
 from flipbook.data.packing import PackedBatches
 from flipbook.data.table import ConversationTable
-from flipbook.errors import FlipbookError, TrainingError
+from flipbook.errors import FlipbookError, StorageError, TrainingError
 from flipbook.train.arguments import Arguments
 from flipbook.train.intake import PREPARED_IN_RUN, is_prepared, named_sources
 from flipbook.train.ledger.counts import TrainedCounts, promised_counts
@@ -72,7 +72,7 @@ class Ledger(TrainerCallback):
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Write down what was counted when the checkpoint was made."""
-        self.write()
+        self._write_or_tell()
 
     def write(self) -> dict[str, Any]:
         """Return the totals after writing the files; nothing where another process does so.
@@ -87,16 +87,26 @@ class Ledger(TrainerCallback):
             self.run_folder, self.table, self.counts, self.upstream, planned_steps=planned
         )
 
+    def _write_or_tell(self) -> dict[str, Any]:
+        """Return the totals after writing the files; nothing, and a warning, where that fails.
+
+        A disk that is full for them is no reason to lose what was learned.
+        """
+        try:
+            return self.write()
+        except StorageError as error:
+            self.console.print(f"Warning: {error}. Training goes on without.", markup=False)
+            return {}
+
     def finish(self) -> None:
         """Write the ledger of a run that has ended, and hold it against what was to be done.
 
         Raises:
             TrainingError: records were trained on more or less often than they should have been, or
                 some are missing from the ledger.
-            StorageError: it cannot be written.
         """
         self.trainer.add_up_counts()
-        totals = self.write()
+        totals = self._write_or_tell()
         promised = promised_counts(
             self.batches,
             step=self.counts.step,
