@@ -130,6 +130,7 @@ def test_stored_features_train_bit_for_bit_as_live_ones(ask: Tune, tmp_path: Pat
         assert_same_weights(run, live)
 
 
+@pytest.mark.slow
 def test_a_run_on_packed_batches_goes_on_where_it_stopped(ask: Tune, tmp_path: Path) -> None:
     settings: dict[str, Any] = {
         "max_batch_tokens": 220,

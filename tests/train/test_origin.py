@@ -104,6 +104,7 @@ def test_tuning_again_tells_of_the_second_run(tune: Tune, tmp_path: Path) -> Non
     assert origin.recipe["optimizer_steps"] == 2
 
 
+@pytest.mark.slow
 def test_a_batch_that_had_to_shrink_is_told_as_it_was(
     tune: Tune, monkeypatch: pytest.MonkeyPatch
 ) -> None:

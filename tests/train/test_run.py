@@ -318,6 +318,7 @@ def test_a_text_only_run_trains(tune: Tune, tmp_path: Path) -> None:
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.slow
 def test_two_processes_with_text_on_one_and_clips_on_the_other(
     tmp_path: Path, fast_vlm_folder: Path, generated: GeneratedData
 ) -> None:

@@ -40,6 +40,7 @@ def test_with_dropout_at_the_end_of_an_epoch_with_workers_and_accumulation(go_on
     assert_same(straight, resumed, after=3)
 
 
+@pytest.mark.slow
 def test_in_the_middle_of_an_epoch_with_packed_tokens_and_augmentation(go_on: GoOn) -> None:
     settings: dict[str, Any] = {
         "frame_sampler": "sparse",
