@@ -23,7 +23,7 @@ def run(fault: Fault, folder: Path, words: list[str]) -> int:
     told = io.StringIO()
     with contextlib.redirect_stderr(told):
         code = main(words)
-    lines = [line for line in told.getvalue().splitlines() if line.startswith("flipbook: ")]
+    lines = [line for line in told.getvalue().splitlines() if line.startswith("flipbook")]
     facts = {
         "code": code,
         "told": "\n".join(lines),

@@ -16,6 +16,7 @@ from fixtures_data import SHORT_RUN, Tune
 from fixtures_resume import ledger
 from flipbook.data.generated.write import GeneratedData
 from flipbook.errors import ArgumentError
+from flipbook.train.checkpoints.manifest import read_manifest, write_manifest
 from flipbook.train.parsing import parse_arguments
 from flipbook.train.resume.going_on import GoingOn
 
@@ -191,6 +192,8 @@ def test_other_processes_are_refused_without_the_flag(tune: Tune, tmp_path: Path
     facts = json.loads(path.read_text())
     facts["processes"] |= {"num_processes": 2, "packed_for_processes": 2}
     path.write_text(json.dumps(facts))
+    known = read_manifest(path.parent)
+    write_manifest(path.parent, step=1, run_id=known.run_id, num_processes=2, can_go_on=True)
     again: dict[str, Any] = {"resume_from_checkpoint": path.parent}
-    with pytest.raises(ArgumentError, match=r"num_processes +2 +1\n.*give --resume_remap true"):
+    with pytest.raises(ArgumentError, match=r"num_processes +2 +1\n.*\n.*give --resume_remap true"):
         tune(tmp_path / "other", save_strategy="steps", save_steps=1, max_steps=2, **again)
