@@ -110,6 +110,9 @@ def test_other_processes_are_refused_with_the_flag_that_would_do() -> None:
     assert [change.name for change in changes] == ["num_processes", "packed_for_processes"]
     told = refusal(changes, checkpoint=CHECKPOINT, changed_is_meant=True)
     assert "as many processes as before, or give --resume_remap true" in (told or "")
+    changes = changes_between(_facts(), _facts(processes={"gradient_accumulation_steps": 7}))
+    told = refusal(changes, checkpoint=CHECKPOINT, changed_is_meant=True)
+    assert "Give what was given before, or begin" in (told or "")  # no flag would do
 
 
 def test_a_checkpoint_without_facts_and_one_with_damaged_ones_are_refused(tmp_path: Path) -> None:

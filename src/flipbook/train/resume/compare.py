@@ -57,7 +57,7 @@ def refusal(changes: Sequence[Change], *, checkpoint: Path, changed_is_meant: bo
         return None
     return (
         f"{checkpoint} cannot be gone on from: this run is another one.\n{table_of(changes)}\n"
-        f"Nothing was changed. {_advice(groups, checkpoint)}"
+        f"Nothing was changed. {_advice(changes, checkpoint)}"
     )
 
 
@@ -93,12 +93,13 @@ def table_of(changes: Sequence[Change]) -> str:
     )
 
 
-def _advice(groups: set[str], checkpoint: Path) -> str:
+def _advice(changes: Sequence[Change], checkpoint: Path) -> str:
+    groups = {change.group for change in changes}
     again = (
         "or begin a new run from its weights: --model_name_or_path "
         f"{checkpoint} and another --output_dir."
     )
-    if groups == {"processes"}:
+    if groups == {"processes"} and any(change.name == _PROCESSES for change in changes):
         return (
             "Start as many processes as before, or give --resume_remap true, which takes the same "
             f"steps on as many as there are; {again}"
