@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch.utils.data import DataLoader
 
 from fixtures_data import Tune
 from fixtures_model import make_tokenizer
@@ -98,22 +99,27 @@ def breaking(
     return let
 
 
+def loader_of(generated: GeneratedData, batch_size: int = 4, **flags: object) -> DataLoader[Any]:
+    """Return a loader of the training records."""
+    data_args = DataArguments(num_video_frames=2, frame_size=128)
+    data_args.image_folder = str(generated.folder)
+    dataset = LazySupervisedDataset(str(generated.train), make_tokenizer(), data_args)
+    words = ["--data_path=rows.json", "--use_cpu=true"]
+    words += [f"--{name}={value}" for name, value in (FORKED | flags).items()]
+    return make_loader(
+        dataset,
+        BatchRules().pack(dataset, batch_size=batch_size, num_processes=1, seed=0),
+        args=parse_arguments(words).training,
+        collator=DataCollatorForSupervisedDataset(),
+    )
+
+
 @pytest.fixture
 def read_all(generated: GeneratedData) -> Iterator[ReadAll]:
     """Return a function: read an epoch by two workers, and return how many batches it has."""
 
     def read(**flags: object) -> int:
-        data_args = DataArguments(num_video_frames=2, frame_size=128)
-        data_args.image_folder = str(generated.folder)
-        dataset = LazySupervisedDataset(str(generated.train), make_tokenizer(), data_args)
-        words = ["--data_path=rows.json", "--use_cpu=true"]
-        words += [f"--{name}={value}" for name, value in (FORKED | flags).items()]
-        loader = make_loader(
-            dataset,
-            BatchRules().pack(dataset, batch_size=4, num_processes=1, seed=0),
-            args=parse_arguments(words).training,
-            collator=DataCollatorForSupervisedDataset(),
-        )
+        loader = loader_of(generated, **flags)
         with naming_workers():
             return sum(1 for batch in loader if sound(batch))
 
@@ -263,6 +269,12 @@ def test_the_workers_of_a_second_evaluation_are_told_too(
     )
     assert f"record {record}, file " in told and file in told
     assert f"Kept: {tmp_path / 'run' / 'checkpoint-1'}; go on from there" in told
+
+
+def test_no_worker_begins_that_would_get_no_batch(generated: GeneratedData) -> None:
+    num_records = len(json.loads(generated.train.read_text()))
+    assert loader_of(generated, batch_size=num_records).num_workers == 1
+    assert loader_of(generated, batch_size=1).num_workers == 2
 
 
 @pytest.mark.parametrize("flag", ["media_timeout_s", "media_memory_gb"])

@@ -197,7 +197,7 @@ def _fill(
         unseen,
         batch_size=None,
         pin_memory=args.dataloader_pin_memory,
-        **limited_workers(args, unseen.datasets, num_clips=1),
+        **limited_workers(args, unseen.datasets, num_batches=len(unseen), num_clips=1),
     )
     tally = Tally()
     done: set[str | None] = set()

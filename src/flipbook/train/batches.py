@@ -166,7 +166,12 @@ def make_loader(
         collate_fn=collator,
         pin_memory=args.dataloader_pin_memory,
         persistent_workers=args.dataloader_persistent_workers,
-        **limited_workers(args, [dataset], num_clips=batches.most_units),
+        **limited_workers(
+            args,
+            [dataset],
+            num_batches=math.ceil(len(batches) / args.world_size),
+            num_clips=batches.most_units,
+        ),
         # Without one it would draw from the numbers of dropout when it begins, and not when workers
         # that are kept begin again: a run that goes on would differ from then on.
         generator=torch.Generator().manual_seed(0),

@@ -22,15 +22,22 @@ BYTES_OF_PIXEL = 3  # its stored features are as large: 3072 floats for 64 x 64 
 
 
 def limited_workers(
-    args: TrainingArguments, datasets: Sequence[LazySupervisedDataset], *, num_clips: int
+    args: TrainingArguments,
+    datasets: Sequence[LazySupervisedDataset],
+    *,
+    num_batches: int,
+    num_clips: int,
 ) -> dict[str, Any]:
     """Return the settings of a DataLoader that are about its workers.
 
     Args:
         datasets: what they read.
+        num_batches: of one reading; more workers than that are not begun. Beside the waste of
+            such a worker, a loader that is left by an error closes the queue of one that was never
+            asked for a batch, and then puts its end there.
         num_clips: of a batch, at most; with their pictures and other clips if they have such.
     """
-    num_workers = args.dataloader_num_workers
+    num_workers = min(args.dataloader_num_workers, num_batches)
     if num_workers == 0:
         return {"num_workers": 0}
     room_bytes = int(args.media_memory_gb * (1 << 30))
