@@ -22,11 +22,12 @@ from fixtures_data import Tune
 from flipbook.apps.train import LastingConsole
 from flipbook.data.generated.write import GeneratedData
 from flipbook.errors import AskedToStop, MediaError, StoppedError, TrainingError
+from flipbook.train.checkpoints.kept import command_to_go_on
 from flipbook.train.parsing import parse_arguments
 from flipbook.train.progress import ProgressCallback
 from flipbook.train.record import write_arguments
 from flipbook.train.run import RunResult
-from flipbook.train.signals import StopRequest, begin_worker, command_to_go_on, stoppable
+from flipbook.train.signals import StopRequest, begin_worker, stoppable
 
 STEPS_OF_EPOCH = 4
 

@@ -64,7 +64,6 @@ def save_run(
             lambda staged: save_adapter(
                 staged, checkpoint, tuned=tuned, base=base, state_dict=state_dict
             ),
-            trainer=trainer,
             state_dict=state_dict,
         )
         checkpoint.model = _merged(tuned, arguments, checkpoint, folder)
@@ -76,7 +75,6 @@ def save_run(
         lambda staged: refuse_other_tensors(
             save_checkpoint(staged, checkpoint, state_dict=state_dict), state_dict
         ),
-        trainer=trainer,
         state_dict=state_dict,
     )
     trainer.accelerator.wait_for_everyone()
@@ -87,7 +85,6 @@ def _write_whole(
     folder: Path,
     write: Callable[[Path], object],
     *,
-    trainer: FlipbookTrainer,
     state_dict: dict[str, Any],
 ) -> None:
     """Put what `write` makes in the place of `folder`, all of it or nothing.
@@ -110,7 +107,6 @@ def _write_whole(
             what=f"{folder.name}/",
             run_folder=folder.parent,
             needed_bytes=sum(t.numel() * t.element_size() for t in state_dict.values()),
-            kept=trainer.kept(),
         ) from refused[0]
 
 

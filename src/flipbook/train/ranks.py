@@ -25,7 +25,7 @@ from flipbook.data.watched import watched_reading
 from flipbook.data.workers import end_workers, naming_workers
 from flipbook.data.working import also_told_to
 from flipbook.errors import FlipbookError, WorkerError
-from flipbook.train.checkpoints.places import newest_checkpoint
+from flipbook.train.checkpoints.kept import note_what_is_kept, what_is_kept
 from flipbook.train.heartbeats import Heartbeats, Watch
 
 LEAVES_S = 15.0  # in which a process that failed is gone, whatever it still waits for
@@ -130,14 +130,8 @@ def _telling_what_is_kept(args: Any) -> Iterator[None]:
     try:
         yield
     except WorkerError as error:
-        raise WorkerError(f"{error} {_kept(args)}") from error
-
-
-def _kept(args: Any) -> str:
-    newest = newest_checkpoint(Path(args.output_dir))
-    if newest is None:
-        return "No checkpoint had been saved."
-    return f"Kept: {newest}; go on from there with --resume_from_checkpoint latest."
+        note_what_is_kept(error, Path(args.output_dir))
+        raise
 
 
 @contextmanager
@@ -176,5 +170,5 @@ def _end_silent(beats: Heartbeats, silent: list[int], args: Any) -> None:
 def _end(told: str, args: Any) -> None:
     """End this process, with the reason; called by a thread, while the main one is stuck."""
     end_workers()
-    sys.stderr.write(f"flipbook: {told} {_kept(args)}\n")
+    sys.stderr.write(f"flipbook: {told}\n{what_is_kept(Path(args.output_dir))}\n")
     _leave(WorkerError.exit_code)

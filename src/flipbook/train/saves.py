@@ -136,7 +136,6 @@ class WholeSaves(Trainer):
             what=f"checkpoint-{self.state.global_step}",
             run_folder=self._run_folder,
             needed_bytes=self._needed_bytes(),
-            kept=self.kept(),
         )
         told.__cause__ = error
         return told
@@ -152,13 +151,6 @@ class WholeSaves(Trainer):
         state = self.optimizer.state.values() if self.optimizer is not None else ()
         tensors = [value for values in state for value in values.values()]
         return sum(t.numel() * t.element_size() for t in (*held, *tensors) if hasattr(t, "numel"))
-
-    def kept(self) -> str:
-        """Return in words from where the run can go on."""
-        steps = whole_steps(self._run_folder, self.run_id)
-        if not steps:
-            return "No checkpoint had been written before."
-        return f"checkpoint-{max(steps)} of the same run is there, whole."
 
     def _rotate(self, step: int) -> None:
         best = self.state.best_model_checkpoint

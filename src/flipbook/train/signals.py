@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shlex
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +22,14 @@ import torch
 from accelerate import Accelerator
 from transformers import Trainer
 
-from flipbook.errors import AskedToStop, FlipbookError, StoppedError, name_of
+from flipbook.errors import (
+    AskedToStop,
+    CheckpointError,
+    FlipbookError,
+    StoppedError,
+    name_of,
+)
+from flipbook.train.checkpoints.kept import command_to_go_on, note_what_is_kept, what_is_kept
 from flipbook.train.checkpoints.places import newest_checkpoint
 
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
@@ -140,11 +146,10 @@ def stoppable(trainer: StopsBetweenSteps) -> Iterator[StopRequest]:
         done = trainer.state.global_step
         told = f"Stopped at once by a second Ctrl-C, after step {done} of {trainer.state.max_steps}"
         raise ended_early(stop, run_folder, told) from None
-    except StoppedError:
+    except (StoppedError, CheckpointError):  # which say themselves from where a run goes on
         raise
     except (FlipbookError, OSError, RuntimeError, MemoryError) as error:
-        if "checkpoint-" not in str(error):  # or it tells so itself
-            error.add_note(what_is_kept(run_folder))
+        note_what_is_kept(error, run_folder)
         raise
 
 
@@ -157,25 +162,6 @@ def ended_early(stop: KeyboardInterrupt, run_folder: Path, told: str) -> BaseExc
     number = stop.args[0] if isinstance(stop, AskedToStop) else int(signal.SIGINT)
     words = f"{told}. {what_is_kept(run_folder)}"
     return StoppedError(words) if newest_checkpoint(run_folder) else AskedToStop(number, words)
-
-
-def what_is_kept(run_folder: Path) -> str:
-    """Return in words from which checkpoint a run that ended before its time can go on, and how."""
-    newest = newest_checkpoint(run_folder)
-    if newest is None:
-        return f"{run_folder} holds no checkpoint yet, so it begins anew."
-    return (
-        f"Kept is {newest}, with all that was learned up to that step. To go on from there:\n"
-        f"  {command_to_go_on(run_folder)}"
-    )
-
-
-def command_to_go_on(run_folder: Path) -> str:
-    """Return the words that let a stopped run go on."""
-    width = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    program = "flipbook" if width == 1 else f"torchrun --nproc_per_node {width} -m flipbook"
-    config = shlex.quote(str(run_folder / "config.yaml"))
-    return f"{program} train {config} --resume_from_checkpoint latest"
 
 
 def stop_signals() -> list[int]:

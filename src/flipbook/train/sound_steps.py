@@ -21,7 +21,6 @@ from transformers import Trainer
 
 from flipbook.errors import TrainingError
 from flipbook.train.batches import sound
-from flipbook.train.checkpoints.places import newest_checkpoint
 from flipbook.train.step_faults import (
     STEP_FILE,
     StepNotes,
@@ -133,7 +132,7 @@ class SoundSteps(Trainer):
         bad_weights = unsound_tensors(self._held)
         if bad_weights:
             told += f" Weights that are not finite already: {_tell_names(bad_weights)}."
-        return f"{told} {self._tell_kept()}"
+        return f"{told} {self._tell_left()}"
 
     def _write_step(self, facts: dict[str, Any]) -> None:
         """Write all that is known of a refused step; a disk that is full hides no refusal."""
@@ -145,18 +144,11 @@ class SoundSteps(Trainer):
         except OSError as error:
             _log.warning("%s could not be written: %s", STEP_FILE, error.strerror)
 
-    def _tell_kept(self) -> str:
-        """Return what is left of the run, and how it goes on."""
-        left = "No weight was changed by it and nothing of it was saved."
+    def _tell_left(self) -> str:
+        """Return what a refused step leaves of itself."""
         if self.accelerator.distributed_type == DistributedType.DEEPSPEED:
-            left = "Nothing of it was saved."
-        newest = newest_checkpoint(Path(str(self.args.output_dir)))
-        if newest is None:
-            return f"{left} There is no checkpoint yet: begin again once the cause is found."
-        return (
-            f"{left} The last checkpoint, {newest}, is kept; --resume_from_checkpoint latest goes "
-            "on from it."
-        )
+            return "Nothing of it was saved."
+        return "No weight was changed by it and nothing of it was saved."
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
         self._refuse_once(model)  # clipping by a norm that is NaN makes every gradient NaN
@@ -195,8 +187,8 @@ class SoundSteps(Trainer):
             return
         raise TrainingError(
             f"The model is not saved at step {self.state.global_step}: weights are not finite (NaN "
-            f"or infinite): {_tell_names(bad)}. {self._tell_kept()} Lower --learning_rate, or "
-            "train with --bf16 true instead of --fp16 true."
+            f"or infinite): {_tell_names(bad)}. Lower --learning_rate, or train with --bf16 true "
+            "instead of --fp16 true."
         )
 
     def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
@@ -216,8 +208,8 @@ class SoundSteps(Trainer):
         names = [name for fault in found for name in fault["records"]]
         raise TrainingError(
             f"The validation loss after step {self.state.global_step} is not finite (NaN or "
-            f"infinite). Records: {_tell_names(names)}. {self._tell_kept()} Look at these records "
-            "first; then lower --learning_rate."
+            f"infinite). Records: {_tell_names(names)}. Look at these records first; then lower "
+            "--learning_rate."
         )
 
 

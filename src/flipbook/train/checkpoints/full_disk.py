@@ -1,6 +1,6 @@
 """What does a user need to know when a disk or a folder refuses a save?
 
-error of a write, where, how much was needed, what is kept  ->  StorageError in words
+error of a write, where, how much was needed  ->  StorageError in words
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from safetensors import SafetensorError
 
 from flipbook.errors import CheckpointError, StorageError
 
-GO_ON = "--resume_from_checkpoint latest"
 _TORCH_WRITER = "PytorchStreamWriter"  # in what torch says where it cannot write
 
 
 def storage_error(
-    error: Exception, *, what: str, run_folder: Path, needed_bytes: int, kept: str
+    error: Exception, *, what: str, run_folder: Path, needed_bytes: int
 ) -> StorageError:
     """Return the error in words.
 
@@ -28,13 +27,12 @@ def storage_error(
         what: could not be written, as "checkpoint-4".
         run_folder: where.
         needed_bytes: about how many it has.
-        kept: what is there for the run to go on from, as a sentence.
     """
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return StorageError(
         f"{what} could not be written in {run_folder} ({reason}). It needs about "
-        f"{_in_words(needed_bytes)}{_free(run_folder)}; nothing of it was left there. {kept} Make "
-        f"room or make the folder writable, then continue the run with {GO_ON}."
+        f"{_in_words(needed_bytes)}{_free(run_folder)}; nothing of it was left there. Make room "
+        "or make the folder writable, then let the run go on."
     )
 
 

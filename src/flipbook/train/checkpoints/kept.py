@@ -1,0 +1,38 @@
+"""What is left of a run that ended before its time, and how does it go on?
+
+run folder  ->  words that go with the error, the same ones whatever it was
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+
+from flipbook.train.checkpoints.places import newest_checkpoint
+
+
+def note_what_is_kept(error: BaseException, run_folder: Path) -> None:
+    """Let an error tell from which checkpoint its run can go on, where it does not yet."""
+    words = what_is_kept(run_folder)
+    if words not in getattr(error, "__notes__", ()):
+        error.add_note(words)
+
+
+def what_is_kept(run_folder: Path) -> str:
+    """Return in words from which checkpoint a run that ended before its time can go on, and how."""
+    newest = newest_checkpoint(run_folder)
+    if newest is None:
+        return f"{run_folder} holds no checkpoint yet, so it begins anew."
+    return (
+        f"Kept is {newest}, with all that was learned up to that step. To go on from there:\n"
+        f"  {command_to_go_on(run_folder)}"
+    )
+
+
+def command_to_go_on(run_folder: Path) -> str:
+    """Return the words that let a stopped run go on."""
+    width = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    program = "flipbook" if width == 1 else f"torchrun --nproc_per_node {width} -m flipbook"
+    config = shlex.quote(str(run_folder / "config.yaml"))
+    return f"{program} train {config} --resume_from_checkpoint latest"
