@@ -1,13 +1,14 @@
 """How far is the memory that `flipbook plan` predicts from the memory that steps take?
 
-    python benchmarks/memory.py [--smoke]  ->  src/flipbook/train/memory_model.json,
+    python benchmarks/memory.py [--smoke]  ->  src/flipbook/train/planning/memory_model.json,
                                                benchmarks/results/memory.md
 
 Each case trains a FastVLM with random weights in a process of its own: a short step, then the
 measured one, both as `flipbook train` takes them, on made-up clips. The most memory that it
-held is compared with the terms of `flipbook.train.forecast`, whose coefficients are fitted by least
-squares of the relative error. Cases with language models of other sizes, FastVLM-0.5B's among them,
-are held out of the fit. `--smoke` measures two small cases and writes nothing.
+held is compared with the terms of `flipbook.train.planning.forecast`, whose coefficients are
+fitted by least squares of the relative error. Cases with language models of other sizes,
+FastVLM-0.5B's among them, are held out of the fit. `--smoke` measures two small cases and writes
+nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from flipbook.model.loss import supervised_loss
 from flipbook.model.tuning import set_train_mode
 from flipbook.train.arguments import Arguments
 from flipbook.train.features import autocast_dtype
-from flipbook.train.footprint import footprint_of
+from flipbook.train.planning.footprint import footprint_of
 from flipbook.train.start import lora_of, prepare_model
 from measuring import forget_peak, held_mb, in_fresh_process
 from memory_cases import (

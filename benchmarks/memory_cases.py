@@ -19,7 +19,7 @@ from flipbook.train.arguments import (
     ModelArguments,
     TrainingArguments,
 )
-from flipbook.train.forecast import StepShape
+from flipbook.train.planning.forecast import StepShape
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 from make_random_checkpoint import NUM_ROWS, TEXT_SIZES, TINY_TOWER

@@ -20,8 +20,8 @@ import torch
 import transformers
 from numpy.typing import NDArray
 
-from flipbook.train.footprint import Footprint
-from flipbook.train.forecast import (
+from flipbook.train.planning.footprint import Footprint
+from flipbook.train.planning.forecast import (
     MODEL_FILE,
     MemoryModel,
     StepShape,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from flipbook.model import fastvlm
 from flipbook.train import trainer as trainers
-from flipbook.train.still import digests
+from flipbook.train.sound.still import digests
 
 Patch = Callable[[Any, str, Any], None]
 

@@ -30,7 +30,7 @@ from flipbook.score.controls import CONTROLS, ORDERS, in_order
 from flipbook.score.questions import questions_of
 from flipbook.score.seen import Sight
 from flipbook.train.data_arguments import DataArguments
-from flipbook.train.lengths import Frames, SampleLengths
+from flipbook.train.planning.lengths import Frames, SampleLengths
 from flipbook.video.layouts import LAYOUTS
 
 OTHERS = [name for name in LAYOUTS if name != "frames"]

@@ -11,8 +11,8 @@ import pytest
 
 from fixtures_model import make_checkpoint
 from flipbook.model.fastvlm import encode_visuals
-from flipbook.train.footprint import Footprint
-from flipbook.train.forecast import MemoryModel, StepShape
+from flipbook.train.planning.footprint import Footprint
+from flipbook.train.planning.forecast import MemoryModel, StepShape
 
 Load = Callable[[str], ModuleType]
 PLANTED = {

@@ -17,7 +17,7 @@ from flipbook.errors import StorageError, TrainingError
 from flipbook.export.write import export_model
 from flipbook.model.checkpoint import load_checkpoint
 from flipbook.train import finish, run
-from flipbook.train.read_back import refuse_other_tensors
+from flipbook.train.sound.read_back import refuse_other_tensors
 
 pytestmark = pytest.mark.guarantee(6)
 ALL = "vision_tower projector language_model"

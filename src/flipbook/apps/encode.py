@@ -43,7 +43,7 @@ from flipbook.train.intake import take_in
 from flipbook.train.loading import limited_workers
 from flipbook.train.parsing import make_parser, parse_arguments
 from flipbook.train.progress import format_duration
-from flipbook.train.ranks import in_company
+from flipbook.train.ranks.failing import in_company
 from flipbook.train.start import fit_to_checkpoint, load_start_model, lora_of, prepare_model
 from flipbook.video.sampling import DRAWING_SAMPLERS
 

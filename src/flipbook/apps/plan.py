@@ -25,13 +25,13 @@ from flipbook.errors import ArgumentError, BudgetError
 from flipbook.model.words_of import load_words_of
 from flipbook.train.arguments import Arguments, DataArguments
 from flipbook.train.batches import BatchRules
-from flipbook.train.footprint import shape_model
 from flipbook.train.intake import take_in
-from flipbook.train.memory import available_bytes
 from flipbook.train.parsing import make_parser, parse_arguments
-from flipbook.train.plan import make_plan
-from flipbook.train.plan_facts import Plan, Wanted
-from flipbook.train.plan_text import show_plan
+from flipbook.train.planning.facts import Plan, Wanted
+from flipbook.train.planning.footprint import shape_model
+from flipbook.train.planning.memory import available_bytes
+from flipbook.train.planning.plan import make_plan
+from flipbook.train.planning.text import show_plan
 from flipbook.train.start import fit_to_words
 from flipbook.video.frames import PX_PER_TOKEN
 

@@ -22,8 +22,8 @@ from flipbook.evaluate.report import print_report
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
 from flipbook.train.arguments import Arguments
 from flipbook.train.data_summary import DATA_FILE
+from flipbook.train.examining.followed import FOLLOWED_FILE
 from flipbook.train.features import store_folder, store_max_bytes
-from flipbook.train.followed import FOLLOWED_FILE
 from flipbook.train.parsing import make_parser, parse_arguments
 from flipbook.train.run import RunResult, train
 from flipbook.train.signals import ended_early

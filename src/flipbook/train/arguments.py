@@ -18,8 +18,8 @@ from flipbook.data.limits import MEMORY_ROOM_BYTES, TIMEOUT_S
 from flipbook.data.regrouping import Regrouping
 from flipbook.train.checks import check_together, refuse_unsupported
 from flipbook.train.data_arguments import DataArguments
-from flipbook.train.ranks import join_on_cpu
-from flipbook.train.stopping import is_higher_better
+from flipbook.train.examining.stopping import is_higher_better
+from flipbook.train.ranks.failing import join_on_cpu
 
 __all__ = ["Arguments", "DataArguments", "ModelArguments", "TrainingArguments"]
 

@@ -24,7 +24,7 @@ from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
 from flipbook.model.saving import open_to_readers, save_checkpoint
 from flipbook.train.arguments import Arguments
 from flipbook.train.checkpoints.full_disk import refused_writes, storage_error
-from flipbook.train.read_back import refuse_other_tensors
+from flipbook.train.sound.read_back import refuse_other_tensors
 from flipbook.train.trainer import FlipbookTrainer
 
 

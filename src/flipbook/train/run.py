@@ -28,18 +28,20 @@ from flipbook.model.fastvlm import tower_is_at_rest
 from flipbook.train.arguments import Arguments, TrainingArguments
 from flipbook.train.batches import BatchRules
 from flipbook.train.data_summary import write_data_summary
+from flipbook.train.examining.stopping import StoppingCallback
+from flipbook.train.examining.watch import examination_of, tell_stop, watch
 from flipbook.train.features import autocast_dtype, use_store
 from flipbook.train.finish import save_run
 from flipbook.train.intake import take_in
 from flipbook.train.ledger.keeping import Ledger, keep_ledger
-from flipbook.train.memory import plan_memory
 from flipbook.train.origin import after_training, describe_run
-from flipbook.train.plan import num_optimizer_steps, print_plan
-from flipbook.train.plan_facts import Plan
-from flipbook.train.probe import probe_longest, should_probe
+from flipbook.train.planning.facts import Plan
+from flipbook.train.planning.memory import plan_memory
+from flipbook.train.planning.plan import num_optimizer_steps, print_plan
+from flipbook.train.planning.probe import probe_longest, should_probe
 from flipbook.train.progress import ProgressCallback, Throughput
 from flipbook.train.proving import prove
-from flipbook.train.ranks import in_company
+from flipbook.train.ranks.failing import in_company
 from flipbook.train.record import write_arguments, write_environment
 from flipbook.train.resume.going_on import GoingOn
 from flipbook.train.run_folder import Begun, held
@@ -51,9 +53,7 @@ from flipbook.train.start import (
     prepare_model,
     recompute_tower,
 )
-from flipbook.train.stopping import StoppingCallback
 from flipbook.train.trainer import FlipbookTrainer
-from flipbook.train.watch import examination_of, tell_stop, watch
 
 
 @dataclass(frozen=True)

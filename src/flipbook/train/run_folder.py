@@ -23,7 +23,7 @@ from flipbook.train.checkpoints.choosing import Chosen, Tell, named, newest_whol
 from flipbook.train.checkpoints.identity import RUN_FILE, new_run_id, read_run_id, write_run_id
 from flipbook.train.checkpoints.places import steps_in, sweep
 from flipbook.train.lock import LOCK_FILE, only_run_in
-from flipbook.train.together import decided_by_main
+from flipbook.train.ranks.together import decided_by_main
 
 RESUME_WORDS = ("true", "latest", "auto")
 

@@ -35,18 +35,18 @@ from flipbook.model.loss import supervised_loss
 from flipbook.model.pooling import pool_visuals
 from flipbook.model.tuning import keep_at_rest, modules_at_rest, parameter_groups
 from flipbook.score.prediction import Prediction
-from flipbook.train.answers import Examination, metrics_of
 from flipbook.train.arguments import TrainingArguments
 from flipbook.train.batches import BatchRules, make_loader, with_one_label
-from flipbook.train.company import InCompany
-from flipbook.train.followed import FollowedAnswers
-from flipbook.train.going_on import ExactResume
+from flipbook.train.checkpoints.going_on import ExactResume
+from flipbook.train.examining.answers import Examination, metrics_of
+from flipbook.train.examining.followed import FollowedAnswers
 from flipbook.train.ledger.counts import TrainedCounts
 from flipbook.train.progress import ProgressCallback
+from flipbook.train.ranks.company import InCompany
 from flipbook.train.signals import StopsBetweenSteps
-from flipbook.train.sound_steps import SoundSteps
-from flipbook.train.step_faults import StepNotes
-from flipbook.train.still import StillCheck
+from flipbook.train.sound.faults import StepNotes
+from flipbook.train.sound.steps import SoundSteps
+from flipbook.train.sound.still import StillCheck
 
 VISION_PREFIXES = ("vision_tower", "multi_modal_projector")
 

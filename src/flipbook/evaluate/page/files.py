@@ -26,7 +26,7 @@ from flipbook.evaluate.file_names import (
     SWEEP_FILE,
 )
 from flipbook.train.data_summary import DATA_FILE
-from flipbook.train.followed import FOLLOWED_FILE
+from flipbook.train.examining.followed import FOLLOWED_FILE
 
 Line = Mapping[str, Any]
 _Found = TypeVar("_Found")
