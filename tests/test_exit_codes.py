@@ -6,19 +6,18 @@ import errno
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fixtures_data import SHORT_RUN
+from fixtures_limits import largest_file
 from fixtures_stopping import die
 from flipbook import cli, errors
 from flipbook.cli import main
@@ -68,16 +67,6 @@ def test_codes_stay_as_they_are() -> None:
     }
 
 
-@contextmanager
-def _largest_file(num_bytes: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def _train_words(model: Path, data: Path, run: Path, **flags: object) -> list[str]:
     paths = {"model_name_or_path": model, "data_path": data, "output_dir": run}
     return ["train", *(f"--{name}={value}" for name, value in (SHORT_RUN | paths | flags).items())]
@@ -122,7 +111,7 @@ def test_numbers_that_are_not_finite(
 
 def test_files_that_may_not_grow(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--model", "tiny", "--layout", "hf", "--out", str(tmp_path / "out")]
-    with _largest_file(100_000):
+    with largest_file(100_000):
         assert main(["export", *words]) == 5
     assert "File too large" in capsys.readouterr().err
 

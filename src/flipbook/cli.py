@@ -37,6 +37,7 @@ from flipbook.errors import (
     StorageError,
     TrainingError,
     did_you_mean,
+    speaker,
     storage_words,
 )
 
@@ -179,15 +180,14 @@ def _is_out_of_memory(error: Exception) -> bool:
 def _tell(error: FlipbookError) -> None:
     """Print an error with its notes, unless another process of this machine has told the same."""
     lines = [str(error), *getattr(error, "__notes__", ())]
-    named = f" (rank {os.environ['RANK']})" if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ""
-    if named and ERROR_FILE in os.environ:
+    if ERROR_FILE in os.environ:  # of torchrun
         said = hashlib.sha256(lines[0].encode(errors="replace")).hexdigest()[:16]
         with suppress(OSError):
             try:  # a folder of this run of torchrun, in which each process has one of its own
                 (Path(os.environ[ERROR_FILE]).parents[1] / f"told-{said}").touch(exist_ok=False)
             except FileExistsError:
                 return
-    print(f"flipbook{named}: " + "\n".join(lines), file=sys.stderr)
+    print(f"{speaker()}: " + "\n".join(lines), file=sys.stderr)
 
 
 def _tell_launcher(error: Exception) -> None:

@@ -155,6 +155,12 @@ def name_of(signal_number: int) -> str:
     return "Ctrl-C" if signal_number == signal.SIGINT else signal.Signals(signal_number).name
 
 
+def speaker() -> str:
+    """Return who tells of an error: the program, and its rank where `torchrun` runs several."""
+    is_one_of_several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return f"flipbook (rank {os.environ['RANK']})" if is_one_of_several else "flipbook"
+
+
 def reason_of(stop: KeyboardInterrupt) -> str:
     """Return what ended a command before its time."""
     return stop.signal_name if isinstance(stop, AskedToStop) else name_of(signal.SIGINT)

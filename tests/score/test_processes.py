@@ -17,21 +17,24 @@ PROGRAM = """
 import json, os, sys
 from flipbook.errors import DataError
 from flipbook.score.processes import *
-assert join_processes() and not join_processes()
 def work(piece):
     if piece in json.loads(sys.argv[1]):
         raise DataError(f"piece {piece} is bad")
     return piece * 10, os.environ["RANK"]
 told = []
-try:
-    found = in_all(range(5), work, on_done=told.append)
-except DataError as error:
-    found = str(error)
-alone = [rank for _, rank in in_all(range(2), lambda p: (p, this_process()), divided=False)]
-first = from_first(lambda: os.environ["RANK"])
-with open(f"{sys.argv[2]}/{this_process()}.json", "w") as file:
-    json.dump([found, told, alone, first, num_processes()], file)
-leave_processes()
+assert num_processes() == 1
+with joined_processes():
+    with joined_processes():
+        pass  # the group is that of the outer one, which leaves it
+    try:
+        found = in_all(range(5), work, on_done=told.append)
+    except DataError as error:
+        found = str(error)
+    alone = [rank for _, rank in in_all(range(2), lambda p: (p, this_process()), divided=False)]
+    first = from_first(lambda: os.environ["RANK"])
+    with open(f"{sys.argv[2]}/{this_process()}.json", "w") as file:
+        json.dump([found, told, alone, first, num_processes()], file)
+assert num_processes() == 1
 """
 
 

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import json
-import resource
 from pathlib import Path
 
 import pytest
 
 from fixtures_kills import dies_at
+from fixtures_limits import largest_file
 from flipbook.train.lines import add_line, keep_until
 
 
@@ -53,12 +53,8 @@ def test_a_kill_while_a_log_is_repaired_loses_no_line(tmp_path: Path) -> None:
 def test_a_full_disk_takes_a_line_and_not_the_run(tmp_path: Path) -> None:
     path = _write(tmp_path / "log.jsonl", '{"step": 1}\n')
     assert add_line(path, '{"step": 2}\n') is None
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 3, hard))
-    try:
+    with largest_file(path.stat().st_size + 3):
         told = add_line(path, '{"step": 3}\n')
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert told is not None
     assert "log.jsonl cannot be written to (File too large), so lines are missing there" in told
     assert _steps(path) == [1, 2]

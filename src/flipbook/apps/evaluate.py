@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from flipbook.apps.asking import add_answer_arguments, add_question_arguments
 from flipbook.data.converting.needed import as_records
 from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source, sources_of
@@ -32,7 +33,7 @@ from flipbook.evaluate.loading import DTYPES
 from flipbook.evaluate.report import print_report
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
 from flipbook.model.folders import find_folder, is_adapter
-from flipbook.score.processes import from_first, join_processes, leave_processes, this_process
+from flipbook.score.processes import from_first, joined_processes, this_process
 from flipbook.train.features import folder_beside
 
 NO_BASE = "none"
@@ -41,29 +42,15 @@ NO_STORE = "none"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the words of `flipbook evaluate`."""
-    parser.add_argument("--model", required=True, help="A run folder, a model, or 'tiny'.")
-    parser.add_argument(
-        "--data_path",
-        required=True,
-        nargs="+",
-        help="Files of records, tables, folders by class, or a YAML mixture.",
-    )
-    parser.add_argument("--image_folder", help="Where media are; the records' own folder if none.")
+    add_question_arguments(parser)
     parser.add_argument(
         "--base",
         help="The model before tuning, and so the one under an adapter; a run's own start if none, "
         "'none' for no such row.",
     )
     parser.add_argument("--out", help="Folder of the report; MODEL/evaluation if none.")
-    parser.add_argument("--batch_size", type=int, default=16, help="Prompts answered together.")
-    parser.add_argument("--max_new_tokens", type=int, default=64, help="Longest answer in tokens.")
+    add_answer_arguments(parser)
     parser.add_argument("--max_questions", type=int, help="Questions in each row; all if none.")
-    parser.add_argument(
-        "--max_bad_fraction",
-        type=float,
-        default=0.0,
-        help="Share of records that may be unusable before the evaluation is refused.",
-    )
     parser.add_argument(
         "--feature_store",
         help="Folder where features of the vision tower are looked for and kept, or 'none'; that "
@@ -83,9 +70,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=8,
         help="Questions on which times and memory are measured; 0 for none.",
     )
-    parser.add_argument(
-        "--dtype", choices=DTYPES, default="float32", help="Precision of the weights."
-    )
 
 
 @watched_command()
@@ -103,12 +87,8 @@ def run(args: argparse.Namespace) -> None:
     if args.num_cost_questions < 0:
         raise ArgumentError(f"--num_cost_questions is {args.num_cost_questions}: give 0 or more.")
     folder = report_folder(args.model, args.out)
-    joined = join_processes()
-    try:
+    with joined_processes():
         _evaluate(args, folder, Console(highlight=False, quiet=this_process() != 0))
-    finally:
-        if joined:
-            leave_processes()
 
 
 def _evaluate(args: argparse.Namespace, folder: Path, console: Console) -> None:

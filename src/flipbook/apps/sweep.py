@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from flipbook.apps.asking import add_answer_arguments, add_question_arguments
 from flipbook.apps.evaluate import adapter_base_of, report_folder
 from flipbook.apps.report import report_folders
 from flipbook.data.converting.needed import as_records
@@ -31,21 +32,14 @@ from flipbook.evaluate.report import write_pages
 from flipbook.evaluate.run import split_still_images
 from flipbook.evaluate.sweep import AUTO, NONE, Point, Sweep, points_of, sweep_points
 from flipbook.model.checkpoint import Checkpoint
-from flipbook.score.processes import from_first, join_processes, leave_processes, this_process
+from flipbook.score.processes import from_first, joined_processes, this_process
 from flipbook.score.questions import AskedQuestion, choose_questions, questions_of
 from flipbook.video.settings import ClipSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the words of `flipbook sweep`."""
-    parser.add_argument("--model", required=True, help="A run folder, a model, or 'tiny'.")
-    parser.add_argument(
-        "--data_path",
-        required=True,
-        nargs="+",
-        help="Files of records, tables, folders by class, or a YAML mixture.",
-    )
-    parser.add_argument("--image_folder", help="Where media are; the records' own folder if none.")
+    add_question_arguments(parser)
     parser.add_argument(
         "--frames", type=int, nargs="+", default=[2, 4, 8, 16], help="Frames of a clip to try."
     )
@@ -63,20 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--base", help="The model under an adapter, if it is not in its place.")
     parser.add_argument("--out", help="Folder of sweep.json; MODEL/evaluation if none.")
-    parser.add_argument("--batch_size", type=int, default=16, help="Prompts answered together.")
-    parser.add_argument("--max_new_tokens", type=int, default=64, help="Longest answer in tokens.")
+    add_answer_arguments(parser)
     parser.add_argument("--max_questions", type=int, default=200, help="Questions at each point.")
     parser.add_argument(
         "--num_cost_questions", type=int, default=8, help="Questions on which times are measured."
-    )
-    parser.add_argument(
-        "--max_bad_fraction",
-        type=float,
-        default=0.0,
-        help="Share of records that may be unusable before the sweep is refused.",
-    )
-    parser.add_argument(
-        "--dtype", choices=DTYPES, default="float32", help="Precision of the weights."
     )
 
 
@@ -96,12 +80,8 @@ def run(args: argparse.Namespace) -> None:
     pick = pick_of(args.pick)
     out = report_folder(args.model, args.out)
     folders = [] if pick == NONE else folders_to_set(args.model)
-    joined = join_processes()
-    try:
+    with joined_processes():
         _sweep(args, pick, out, folders)
-    finally:
-        if joined:
-            leave_processes()
 
 
 def pick_of(word: str) -> Point | str:

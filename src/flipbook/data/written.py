@@ -14,16 +14,18 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 PREVIOUS = ".{}.previous"  # what stood under a name while it is being replaced
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux: man 2 rename
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file under another name, make it last, and give it its name in one step.
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write into under another name, make it last, and name it in one step.
 
     Raises:
         OSError: it cannot be written; what was there before still is.
@@ -31,15 +33,25 @@ def write_whole(path: Path, content: str | bytes) -> None:
     handle, staged = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         Path(staged).chmod(0o644)
         Path(staged).replace(path)
-    except OSError:
+    except BaseException:
         Path(staged).unlink(missing_ok=True)
         raise
     sync_names(path.parent)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file: all of it, or nothing.
+
+    Raises:
+        OSError: as `written_whole`.
+    """
+    with written_whole(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
 
 
 def write_json_whole(path: Path, content: Mapping[str, Any]) -> None:

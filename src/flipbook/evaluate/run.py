@@ -10,15 +10,12 @@ first writes.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from flipbook.data.records import Record
 from flipbook.data.store import FeatureStore
@@ -26,11 +23,12 @@ from flipbook.errors import DataError
 from flipbook.evaluate.cost import Cost, measure_cost
 from flipbook.evaluate.gallery import choose_gallery, make_gallery
 from flipbook.evaluate.loading import Source, name_of, open_model
+from flipbook.evaluate.progress import passing_bar
 from flipbook.evaluate.report import Report, report_of, write_report
 from flipbook.evaluate.rows import ROW_OF_CONTROL, STILLS_AFTER, STILLS_BEFORE, TUNED, UNTUNED
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.encoder import encoder_fingerprint
-from flipbook.score.answering import OnProgress, answer_questions
+from flipbook.score.answering import answer_questions
 from flipbook.score.controls import FULL
 from flipbook.score.kinds.table import judge, missing_measures
 from flipbook.score.opinions.ask import with_opinions
@@ -207,7 +205,9 @@ def _answer(
     store = _open_store(checkpoint, settings)
     predictions: dict[str, list[Prediction]] = {}
     for job in jobs:
-        with _progress(job.title, len(job.questions), shown=settings.show_progress) as on_progress:
+        with passing_bar(
+            job.title, total=len(job.questions), is_shown=settings.show_progress
+        ) as on_progress:
             by_control = answer_questions(
                 checkpoint,
                 job.questions,
@@ -280,20 +280,6 @@ def _with_opinions(
     judged, facts = with_opinions(flat, **names)
     left = iter(judged)
     return {row: [next(left) for _ in items] for row, items in predictions.items()}, facts
-
-
-@contextmanager
-def _progress(title: str, total: int, *, shown: bool) -> Iterator[OnProgress]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not shown, transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _shows_stills_alone(record: Record) -> bool:

@@ -9,7 +9,8 @@ are, so neither does any bit of a result.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -31,20 +32,20 @@ def num_processes() -> int:
     return distributed.get_world_size() if _are_several() else 1
 
 
-def join_processes() -> bool:
-    """Return whether this process has just joined the others that `torchrun` started with it."""
+@contextmanager
+def joined_processes() -> Iterator[None]:
+    """Join the processes that `torchrun` started with this one, unless that was done already."""
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or distributed.is_initialized():
-        return False
+        yield
+        return
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     # Results are Python objects in main memory, also where models are on GPUs.
     distributed.init_process_group("gloo")
-    return True
-
-
-def leave_processes() -> None:
-    """Leave the group that `join_processes` made."""
-    distributed.destroy_process_group()
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
 
 
 def in_all(

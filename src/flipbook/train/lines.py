@@ -9,11 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from flipbook.data.written import sync_names
+from flipbook.data.written import written_whole
 
 SUMMARY = "train_runtime"  # stands in the one line that sums up a run, which comes again
 
@@ -26,18 +25,8 @@ def keep_until(path: Path, step: int) -> None:
     """
     if not path.is_file():
         return
-    handle, staged = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with open(handle, "wb") as kept, path.open("rb") as lines:
-            kept.writelines(line for line in lines if _stays(line, step))
-            kept.flush()
-            os.fsync(kept.fileno())
-        Path(staged).chmod(0o644)
-        Path(staged).replace(path)
-    except OSError:
-        Path(staged).unlink(missing_ok=True)
-        raise
-    sync_names(path.parent)
+    with written_whole(path) as kept, path.open("rb") as lines:
+        kept.writelines(line for line in lines if _stays(line, step))
 
 
 def add_line(path: Path, line: str) -> str | None:

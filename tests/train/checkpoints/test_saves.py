@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from safetensors.torch import load_file
 
 from fixtures_data import Tune
 from fixtures_kills import dies_at
+from fixtures_limits import largest_file
 from flipbook.data.generated.write import GeneratedData
 from flipbook.errors import CheckpointError, StorageError
 from flipbook.train.checkpoints.choosing import newest_whole
@@ -234,16 +234,6 @@ def test_the_best_checkpoint_must_be_whole_too(
         tune(tmp_path / "moved", resume_from_checkpoint="latest", **flags)
 
 
-@contextmanager
-def _largest_file(num_bytes: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.guarantee(1)
 @pytest.mark.parametrize(
     "largest",
@@ -257,7 +247,7 @@ def test_a_save_that_is_refused_leaves_the_one_before(
     tune: Tune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, largest: int
 ) -> None:
     def act(trainer: Any, save: Callable[[], None]) -> None:
-        with _largest_file(largest):
+        with largest_file(largest):
             save()
 
     with monkeypatch.context() as patch:

@@ -66,7 +66,7 @@ def job(fast_vlm_folder: Path, generated: GeneratedData, tmp_path: Path) -> Job:
 def test_a_process_that_raises_tells_and_leaves(job: Job) -> None:
     code, told = job.run("raise")
     assert code != 0
-    assert "flipbook: broken.mp4: cannot be read" in told
+    assert "flipbook (rank 1): broken.mp4: cannot be read" in told
     assert "Root Cause (first observed failure)" in told and re.search(r"rank +: 1 ", told)
 
 
@@ -78,7 +78,7 @@ def test_a_process_that_is_gone_or_hangs_is_told_by_the_other(job: Job, fault: s
     assert code != 0
     seen = job.last_of(1)
     assert seen["phase"] == "reading" and seen["step"] == 1 and seen["reads"]
-    assert "flipbook: Another process of this run left, or gave no answer" in told
+    assert "flipbook (rank 0): Another process of this run left, or gave no answer" in told
     assert "Process 1 was seen" in told and "reading after step 1" in told
     assert f"it was reading record {seen['reads']}" in told
     assert told.count(f"Kept is {job.folder / 'checkpoint-1'}, ") == 1

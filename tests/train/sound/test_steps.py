@@ -110,7 +110,7 @@ def test_a_validation_loss_that_is_not_finite_names_its_records(
     evaluated = {"eval_strategy": "steps", "eval_steps": 1, "per_device_eval_batch_size": 1}
     with pytest.raises(TrainingError, match="validation loss after step 1 is not finite") as told:
         tune(validation_data_path=generated.validation, **evaluated)
-    assert f"Records: {', '.join(torn)}. No weight" in str(told.value)
+    assert f"Records: {', '.join(torn)}. Look at these" in str(told.value)
 
 
 def test_a_step_of_nothing_but_a_filler_moves_no_weight(

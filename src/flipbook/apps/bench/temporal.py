@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from flipbook.apps.asking import add_answer_arguments
 from flipbook.data.generated.asking import FORMS, WORDS, tasks_asked
 from flipbook.data.generated.scenes import SUITE_TASKS
 from flipbook.data.generated.suite import Suite, check_suite, write_suite
@@ -28,6 +26,7 @@ from flipbook.data.written import write_json_whole
 from flipbook.errors import ArgumentError, DataError
 from flipbook.evaluate.file_names import SCORES_FILE
 from flipbook.evaluate.loading import DTYPES
+from flipbook.evaluate.progress import passing_bar
 from flipbook.evaluate.rows import TUNED
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model
 from flipbook.evaluate.temporal.probe import Probe, probe_tasks
@@ -64,11 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Clips of a task that the linear readers see; 0 leaves them out. [400]",
     )
     parser.add_argument("--model", help="A run folder, a model, or 'tiny', to score on the clips.")
-    parser.add_argument("--batch_size", type=int, default=16, help="Prompts answered together.")
-    parser.add_argument("--max_new_tokens", type=int, default=32, help="Longest answer in tokens.")
-    parser.add_argument(
-        "--dtype", choices=DTYPES, default="float32", help="Precision of the weights."
-    )
+    add_answer_arguments(parser, max_new_tokens=32)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -82,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
     _check(args)
     console = Console(highlight=False)
     folder = Path(args.out).expanduser()
-    with _progress("writing clips") as on_progress:
+    with passing_bar("writing clips") as on_progress:
         suite = write_suite(
             folder,
             tasks=args.tasks,
@@ -116,7 +111,7 @@ def _check(args: argparse.Namespace) -> None:
 
 
 def _prove(tasks: list[str], args: argparse.Namespace, folder: Path, console: Console) -> Probe:
-    with _progress("probing") as on_progress:
+    with passing_bar("probing") as on_progress:
         probe = probe_tasks(
             tasks, num_clips=args.probe_clips, seed=args.seed, on_progress=on_progress
         )
@@ -168,19 +163,3 @@ def _print_places(suite: Suite, args: argparse.Namespace, console: Console) -> N
     for name, path in places.items():
         if path is not None:
             console.print(f"{name:<13} {path}", markup=False, soft_wrap=True)
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

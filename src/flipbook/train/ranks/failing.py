@@ -24,7 +24,7 @@ from torch import distributed
 from flipbook.data.watched import watched_reading
 from flipbook.data.workers import end_workers, naming_workers
 from flipbook.data.working import also_told_to
-from flipbook.errors import FlipbookError, WorkerError
+from flipbook.errors import FlipbookError, WorkerError, speaker
 from flipbook.train.checkpoints.kept import note_what_is_kept, what_is_kept
 from flipbook.train.ranks.heartbeats import Heartbeats, Watch
 
@@ -170,5 +170,5 @@ def _end_silent(beats: Heartbeats, silent: list[int], args: Any) -> None:
 def _end(told: str, args: Any) -> None:
     """End this process, with the reason; called by a thread, while the main one is stuck."""
     end_workers()
-    sys.stderr.write(f"flipbook: {told}\n{what_is_kept(Path(args.output_dir))}\n")
+    sys.stderr.write(f"{speaker()}: {told}\n{what_is_kept(Path(args.output_dir))}\n")
     _leave(WorkerError.exit_code)
