@@ -151,6 +151,16 @@ def test_a_damaged_json_file_is_refused_by_name(tmp_path: Path, text: str) -> No
         read_json(tmp_path / "config.json")
 
 
+def test_words_named_like_sizes_are_words(tmp_path: Path) -> None:
+    """As "layers", number 44198 of Qwen2's."""
+    words = {"model": {"vocab": {"layers": 44198, "hidden_size": 151_000}}}
+    for name in ("tokenizer.json", "config.json"):
+        (tmp_path / name).write_text(json.dumps(words))
+    assert read_json(tmp_path / "tokenizer.json") == words
+    with pytest.raises(CheckpointError, match="layers is 44198, and no model has more"):
+        read_json(tmp_path / "config.json")
+
+
 def test_no_weights_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds no weights"):
         find_weight_files(tmp_path)
