@@ -267,7 +267,7 @@ def test_scoring_that_ends_early_says_that_the_model_is_there(
         raise error
 
     result = RunResult(tmp_path, tmp_path / "model", True, (Source("b.json"),), asked)
-    monkeypatch.setattr(train, "train", lambda *_, **__: result)
+    monkeypatch.setattr(train, "train", lambda *_, then, **__: then(result))
     monkeypatch.setattr(train, "_claim", stop)
     assert main(["train", "--data_path", "a.json", "--use_cpu"]) == code
     assert capsys.readouterr().err == (

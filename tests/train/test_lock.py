@@ -8,8 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from fixtures_data import SHORT_RUN
+from flipbook.apps import train
+from flipbook.cli import main
+from flipbook.data.generated.write import GeneratedData
 from flipbook.errors import ArgumentError
+from flipbook.train.arguments import Arguments
 from flipbook.train.lock import only_run_in
+from flipbook.train.run import RunResult
 
 HOLD = """
 import os, sys, time
@@ -31,6 +37,32 @@ def test_one_run_at_a_time(tmp_path: Path) -> None:
     with only_run_in(tmp_path):
         pass
     assert {path.name for path in tmp_path.iterdir()} == {".lock"}
+
+
+@pytest.mark.guarantee(9)
+def test_the_folder_is_held_until_the_model_is_scored(
+    fast_vlm_folder: Path,
+    generated: GeneratedData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scored: list[Path] = []
+
+    def score(_: Arguments, result: RunResult, *__: object, **___: object) -> None:
+        with pytest.raises(ArgumentError, match="at work there"), only_run_in(result.run_folder):
+            pass
+        scored.append(result.model_folder)
+
+    monkeypatch.setattr(train, "_claim", score)
+    flags = SHORT_RUN | {
+        "model_name_or_path": fast_vlm_folder,
+        "data_path": generated.train,
+        "validation_data_path": generated.validation,
+        "output_dir": tmp_path / "run",
+        "max_steps": 1,
+    }
+    assert main(["train", *(f"--{name}={value}" for name, value in flags.items())]) == 0
+    assert scored == [tmp_path / "run" / "model"]
 
 
 @pytest.mark.guarantee(9)

@@ -72,8 +72,10 @@ def run(args: argparse.Namespace) -> None:
     console.print("Making clips whose questions no single frame can answer ...")
     data = write_generated_data(folder / "data", clips_per_task=args.clips_per_task, seed=args.seed)
     arguments = parse_arguments(_flags(args, data))
-    result = learn(arguments, console=console)
-    claim(arguments, result, [Source(str(data.test)), Source(str(data.images))], console=console)
+    sources = [Source(str(data.test)), Source(str(data.images))]
+    result = learn(
+        arguments, console=console, then=lambda run: claim(arguments, run, sources, console=console)
+    )
     print_places(result, console=console)
     (first, *_) = read_records(data.test).records
     console.print(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -41,12 +41,14 @@ def run(words: Sequence[str]) -> None:
         return
     arguments = parse_arguments(words)
     console = LastingConsole(highlight=False, soft_wrap=True)
-    result = learn(arguments, console=console)
-    if not result.is_main_process:
-        return
-    if result.claimed and arguments.training.report_num_questions > 0:
-        claim(arguments, result, result.claimed, console=console)
-    print_places(result, console=console)
+
+    def score(result: RunResult) -> None:
+        if result.claimed and arguments.training.report_num_questions > 0:
+            claim(arguments, result, result.claimed, console=console)
+
+    result = learn(arguments, console=console, then=score)
+    if result.is_main_process:
+        print_places(result, console=console)
 
 
 class LastingConsole(Console):
@@ -58,8 +60,13 @@ class LastingConsole(Console):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def learn(arguments: Arguments, *, console: Console) -> RunResult:
+def learn(
+    arguments: Arguments, *, console: Console, then: Callable[[RunResult], None]
+) -> RunResult:
     """Return what a run leaves; tell of one that is stopped before its first step.
+
+    Args:
+        then: scores it, in the main process, while no other run may write into its folder.
 
     Raises:
         FlipbookError: see `flipbook.train.run.train`.
@@ -67,7 +74,11 @@ def learn(arguments: Arguments, *, console: Console) -> RunResult:
         AskedToStop: it did, and there is none.
     """
     try:
-        return train(arguments, console=console)
+        return train(
+            arguments,
+            console=console,
+            then=lambda result: then(result) if result.is_main_process else None,
+        )
     except KeyboardInterrupt as stop:
         if isinstance(stop, AskedToStop) and stop.told:
             raise

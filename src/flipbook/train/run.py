@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,15 +31,14 @@ from flipbook.train.batches import BatchRules
 from flipbook.train.data_summary import write_data_summary
 from flipbook.train.examining.stopping import StoppingCallback
 from flipbook.train.examining.watch import examination_of, tell_stop, watch
-from flipbook.train.features import autocast_dtype, use_store
+from flipbook.train.features import use_store
 from flipbook.train.finish import save_run
 from flipbook.train.intake import take_in
 from flipbook.train.ledger.keeping import Ledger, keep_ledger
 from flipbook.train.origin import after_training, describe_run
 from flipbook.train.planning.facts import Plan
-from flipbook.train.planning.memory import plan_memory
+from flipbook.train.planning.fitting import fit_to_memory
 from flipbook.train.planning.plan import num_optimizer_steps, print_plan
-from flipbook.train.planning.probe import probe_longest, should_probe
 from flipbook.train.progress import ProgressCallback, Throughput
 from flipbook.train.proving import prove
 from flipbook.train.ranks.failing import in_company
@@ -51,7 +51,6 @@ from flipbook.train.start import (
     load_start_model,
     lora_of,
     prepare_model,
-    recompute_tower,
 )
 from flipbook.train.trainer import FlipbookTrainer
 
@@ -76,8 +75,13 @@ class RunResult:
 
 
 @in_company
-def train(arguments: Arguments, *, console: Console) -> RunResult:
+def train(
+    arguments: Arguments, *, console: Console, then: Callable[[RunResult], None] | None = None
+) -> RunResult:
     """Return where the tuned model is, after training it.
+
+    Args:
+        then: what else is done with the run while its folder is still held for it alone.
 
     Raises:
         ArgumentError: the arguments contradict each other or the run folder is taken.
@@ -91,7 +95,10 @@ def train(arguments: Arguments, *, console: Console) -> RunResult:
     args = arguments.training
     shown = console if args.process_index == 0 else Console(quiet=True)
     with held(Path(str(args.output_dir)), args.resume_from_checkpoint, console=shown) as begun:
-        return _train(arguments, begun, console=shown)
+        result = _train(arguments, begun, console=shown)
+        if then is not None:
+            then(result)
+        return result
 
 
 def _train(arguments: Arguments, begun: Begun, *, console: Console) -> RunResult:
@@ -139,8 +146,7 @@ def _train(arguments: Arguments, begun: Begun, *, console: Console) -> RunResult
     stopping = watch(trainer, examination, run_folder=run_folder)
     if is_main:
         prove(data, data_args, console=shown)
-    _choose_checkpointing(arguments, trainer, batches, console=shown)
-    _probe(trainer, batches, plan, console=shown)
+    fit_to_memory(trainer, batches, plan, arguments=arguments, console=shown)
     with stoppable(trainer) as stop:
         _learn(trainer, begun.goes_on_from, ledger)
         _tell_end(trainer, stopping, console=shown)
@@ -180,20 +186,6 @@ def _tell_end(
     checkpoint.provenance = tell_stop(stopping, trainer, found, console=console)
 
 
-def _probe(
-    trainer: FlipbookTrainer, batches: PackedBatches, plan: Plan | None, *, console: Console
-) -> None:
-    """Run the longest batch once, where that tells something; see `probe_longest`."""
-    args = trainer.arguments
-    if not should_probe(args):
-        return
-    predicted = None
-    if plan is not None:
-        own = plan.own
-        predicted = own.recomputed_bytes if args.activation_checkpointing else own.kept_bytes
-    probe_longest(trainer, batches, predicted_bytes=predicted, console=console)
-
-
 def _check(
     data: DataModule,
     rules: BatchRules,
@@ -229,36 +221,6 @@ def _describe_base(arguments: Arguments, checkpoint: Checkpoint) -> AdapterBase 
     if arguments.model.quantize != "none":
         exact = load_as_stored(arguments.model.model_name_or_path)
     return describe_base(exact)
-
-
-def _choose_checkpointing(
-    arguments: Arguments,
-    trainer: FlipbookTrainer,
-    batches: PackedBatches,
-    *,
-    console: Console,
-) -> None:
-    """Let activations be computed twice where they would not fit, unless the user has decided.
-
-    All processes decide alike, by the one that has the least memory.
-    """
-    args = arguments.training
-    is_decided = {"activation_checkpointing", "gradient_checkpointing"} & arguments.explicit
-    if is_decided or args.fsdp or args.deepspeed:
-        return
-    accelerator = trainer.accelerator
-    accelerator.wait_for_everyone()  # until the weights of all are in their place
-    own = plan_memory(
-        accelerator.unwrap_model(trainer.model),
-        longest_tokens=batches.longest_tokens,
-        autocast_dtype=autocast_dtype(args),
-    )
-    free = accelerator.gather(torch.tensor([own.available_bytes], device=args.device))
-    plan = dataclasses.replace(own, available_bytes=int(free.min()))
-    args.activation_checkpointing = plan.is_tight
-    if plan.is_tight and "vision_tower" in arguments.model.train_parts:
-        recompute_tower(trainer.checkpoint.model)
-    console.print(str(plan))
 
 
 def _make_trainer(
