@@ -16,7 +16,7 @@ fi
 setup_environment "[dev,homes]"
 selection=(-m "not slow")
 if [ "${1:-}" = "--slow" ]; then
-    selection=(-m "slow or guarantee" --guarantee_table benchmarks/results/guarantees.md)
+    selection=(-m "slow or guarantee" "--guarantee_table=benchmarks/results/guarantees.md")
     shift
 fi
 exec .venv/bin/python -m pytest -n auto --dist loadfile "${selection[@]}" "$@"
