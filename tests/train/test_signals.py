@@ -18,6 +18,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fixtures_checkpoints import write_small_checkpoint
 from fixtures_data import Tune
 from flipbook.apps.train import LastingConsole
 from flipbook.data.generated.write import GeneratedData
@@ -159,6 +160,18 @@ def test_a_second_interrupt_ends_at_once_and_says_what_is_left(tmp_path: Path) -
     (tmp_path / "checkpoint-5").mkdir()
     kept = r"(?s)second Ctrl-C, after step 7 of 9\. Kept is .*checkpoint-5, .*--resume_from_checkp"
     with pytest.raises(StoppedError, match=kept):
+        _interrupt_twice(tmp_path)
+
+
+@pytest.mark.guarantee(10)
+def test_what_only_a_model_is_left_of_does_not_say_that_it_goes_on(tmp_path: Path) -> None:
+    write_small_checkpoint(tmp_path, 5, can_go_on=False)
+    told = r"Kept is the model of .*checkpoint-5, and --save_only_model keeps nothing"
+    with pytest.raises(AskedToStop, match=told) as caught:
+        _interrupt_twice(tmp_path)
+    assert "resume_from_checkpoint" not in caught.value.told
+    write_small_checkpoint(tmp_path, 6)
+    with pytest.raises(StoppedError, match=r"Kept is .*checkpoint-6, "):
         _interrupt_twice(tmp_path)
 
 

@@ -29,8 +29,12 @@ from flipbook.errors import (
     StoppedError,
     name_of,
 )
-from flipbook.train.checkpoints.kept import command_to_go_on, note_what_is_kept, what_is_kept
-from flipbook.train.checkpoints.places import newest_checkpoint
+from flipbook.train.checkpoints.kept import (
+    can_go_on,
+    command_to_go_on,
+    note_what_is_kept,
+    what_is_kept,
+)
 
 STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 
@@ -161,7 +165,7 @@ def ended_early(stop: KeyboardInterrupt, run_folder: Path, told: str) -> BaseExc
     """
     number = stop.args[0] if isinstance(stop, AskedToStop) else int(signal.SIGINT)
     words = f"{told}. {what_is_kept(run_folder)}"
-    return StoppedError(words) if newest_checkpoint(run_folder) else AskedToStop(number, words)
+    return StoppedError(words) if can_go_on(run_folder) else AskedToStop(number, words)
 
 
 def stop_signals() -> list[int]:
@@ -202,11 +206,7 @@ def _stopped(trainer: Trainer, number: int) -> BaseException:
     saved = run_folder / f"checkpoint-{state.global_step}"
     told = f"Stopped by {name_of(number)} after step {state.global_step} of {state.max_steps}"
     if trainer.args.save_only_model:
-        return AskedToStop(
-            number,
-            f"{told}. The model is saved in {saved}, and --save_only_model keeps nothing that a "
-            "run could go on from. Tune that model anew, or leave the flag out.",
-        )
+        return AskedToStop(number, f"{told}. {what_is_kept(run_folder)}")
     return StoppedError(
         f"{told}. All of it is saved in {saved}. To go on from there:\n"
         f"  {command_to_go_on(run_folder)}"

@@ -9,6 +9,8 @@ import os
 import shlex
 from pathlib import Path
 
+from flipbook.errors import CheckpointError
+from flipbook.train.checkpoints.manifest import read_manifest
 from flipbook.train.checkpoints.places import newest_checkpoint
 
 
@@ -24,10 +26,24 @@ def what_is_kept(run_folder: Path) -> str:
     newest = newest_checkpoint(run_folder)
     if newest is None:
         return f"{run_folder} holds no checkpoint yet, so it begins anew."
+    if not can_go_on(run_folder):
+        return (
+            f"Kept is the model of {newest}, and --save_only_model keeps nothing that a run could "
+            "go on from. Tune that model anew, or leave the flag out."
+        )
     return (
         f"Kept is {newest}, with all that was learned up to that step. To go on from there:\n"
         f"  {command_to_go_on(run_folder)}"
     )
+
+
+def can_go_on(run_folder: Path) -> bool:
+    """Return whether there is a checkpoint with all that a run needs; verified as it is taken."""
+    newest = newest_checkpoint(run_folder)
+    try:
+        return newest is not None and read_manifest(newest).can_go_on
+    except CheckpointError:
+        return True  # an older one may be whole
 
 
 def command_to_go_on(run_folder: Path) -> str:
