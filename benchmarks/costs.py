@@ -20,7 +20,7 @@ from transformers import FastVlmConfig, FastVlmForConditionalGeneration
 import decode
 from clips import SMOKE_FILE, Asked, make_asked, make_dataset
 from flipbook.data.batch import DataCollatorForSupervisedDataset
-from flipbook.data.store import FeatureStore
+from flipbook.data.features.store import FeatureStore
 from flipbook.model.checkpoint import load_checkpoint
 from flipbook.model.initialise import initialise_
 from measuring import in_turns, table

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 import decode
 import reference
 from clips import SMOKE_FILE, Asked, make_asked
-from flipbook.data.store import FeatureStore
+from flipbook.data.features.store import FeatureStore
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.fastvlm import plain_model
 from flipbook.model.loss import supervised_positions

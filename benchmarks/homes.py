@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from encode import full_size
-from flipbook.data.conversation import encode_prompt
+from flipbook.data.labels.conversation import encode_prompt
 from flipbook.data.turns import Media, Turn
 from flipbook.export.coreml import compare_coreml, write_coreml
 from flipbook.export.mlx import write_mlx

@@ -32,7 +32,7 @@ import numpy as np
 
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.records import read_records
-from flipbook.data.table import num_cores, open_table
+from flipbook.data.tables.opening import num_cores, open_table
 from flipbook.model.checkpoint import load_checkpoint
 from flipbook.video.settings import ClipSettings
 from hardware import processor

@@ -32,7 +32,7 @@ from torch import nn
 from transformers import FastVlmForConditionalGeneration
 
 from flipbook.data.batch import VisualSlot
-from flipbook.data.tokens import IGNORE_INDEX
+from flipbook.data.labels.tokens import IGNORE_INDEX
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.fastvlm import encode_visuals, join_features, tower_is_at_rest
 from flipbook.model.loss import supervised_loss

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flipbook.data.packing import PackedBatches, make_units
+from flipbook.data.epochs.packing import PackedBatches, make_units
 from measuring import circumstances, table, write_page
 
 RESULT_FILE = Path(__file__).parent / "results" / "packing.md"

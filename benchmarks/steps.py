@@ -22,7 +22,7 @@ from torch import Tensor, nn
 import reference
 from clips import Asked, make_dataset
 from flipbook.data.batch import DataCollatorForSupervisedDataset
-from flipbook.data.store import FeatureStore
+from flipbook.data.features.store import FeatureStore
 from flipbook.model.attention import choose_attention, row_arguments, set_attention
 from flipbook.model.fastvlm import (
     as_encoder_outputs,

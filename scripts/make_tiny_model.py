@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from flipbook.data.conversation import IGNORE_INDEX, encode_conversation
 from flipbook.data.generated.movies import Question
 from flipbook.data.generated.scenes import TASKS, make_rivals
 from flipbook.data.generated.shapes import draw_picture
 from flipbook.data.generated.stills import ask_everything, make_still
+from flipbook.data.labels.conversation import IGNORE_INDEX, encode_conversation
 from flipbook.data.turns import Media, Turn
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.saving import save_checkpoint

@@ -25,7 +25,7 @@ from transformers import (
 
 from fixtures_model import FRAME_SIZE
 from flipbook.data.placeholders import IMAGE_TOKEN
-from flipbook.data.template_texts import V1_CHAT_TEMPLATE
+from flipbook.data.templates.texts import V1_CHAT_TEMPLATE
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.initialise import initialise_
 from flipbook.model.saving import save_apple_checkpoint

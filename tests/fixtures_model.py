@@ -14,7 +14,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import FastVlmConfig, FastVlmForConditionalGeneration, Qwen2Tokenizer
 
 from flipbook.data.placeholders import IMAGE_TOKEN
-from flipbook.data.template_texts import FASTVLM_CHAT_TEMPLATE
+from flipbook.data.templates.texts import FASTVLM_CHAT_TEMPLATE
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.initialise import initialise_
 from flipbook.model.saving import save_apple_checkpoint, save_checkpoint

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from flipbook.data.batch import Batch, DataCollatorForSupervisedDataset
-from flipbook.data.conversation import IGNORE_INDEX
+from flipbook.data.labels.conversation import IGNORE_INDEX
 from flipbook.data.sample import Sample, Visual
 from flipbook.model.fastvlm import normalise_frames
 

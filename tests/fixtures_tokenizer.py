@@ -18,7 +18,7 @@ from tokenizers import AddedToken
 from transformers import Qwen2Tokenizer
 from transformers.convert_slow_tokenizer import TikTokenConverter
 
-from flipbook.data.conversation import FASTVLM_CHAT_TEMPLATE
+from flipbook.data.labels.conversation import FASTVLM_CHAT_TEMPLATE
 
 SPECIAL_IDS = {
     "<|endoftext|>": 151643,

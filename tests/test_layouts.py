@@ -13,12 +13,12 @@ from fixtures_model import make_checkpoint
 from flipbook.apps.chat import Talk
 from flipbook.data.batch import DataCollatorForSupervisedDataset
 from flipbook.data.dataset import LazySupervisedDataset
+from flipbook.data.features.store import FeatureStore
 from flipbook.data.generated.write import GeneratedData
 from flipbook.data.media import media_of, read_media
 from flipbook.data.proofs.explanation import explain
 from flipbook.data.proofs.prove import prove_sample_of
 from flipbook.data.records import read_records
-from flipbook.data.store import FeatureStore
 from flipbook.data.turns import Turn
 from flipbook.errors import BudgetError
 from flipbook.model.checkpoint import Checkpoint

@@ -12,9 +12,9 @@ import torch
 from fixtures_model import make_checkpoint
 from flipbook.data.batch import DataCollatorForSupervisedDataset, make_supervised_data_module
 from flipbook.data.dataset import LazySupervisedDataset
+from flipbook.data.features.store import FeatureStore
 from flipbook.data.generated.write import GeneratedData
 from flipbook.data.records import read_records
-from flipbook.data.store import FeatureStore
 from flipbook.model.fastvlm import encode_visuals, join_features
 from flipbook.model.loss import supervised_loss
 from flipbook.score.answering import answer_questions

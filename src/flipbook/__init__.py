@@ -21,7 +21,7 @@ _HOMES = {
     "ClipSettings": "flipbook.video.settings",
     "Record": "flipbook.data.records",
     "read_records": "flipbook.data.records",
-    "preprocess_multimodal": "flipbook.data.conversation",
+    "preprocess_multimodal": "flipbook.data.labels.conversation",
     "LazySupervisedDataset": "flipbook.data.dataset",
     "Sample": "flipbook.data.sample",
     "Batch": "flipbook.data.batch",

@@ -13,8 +13,8 @@ import torch
 
 from flipbook.apps import chat as chat_app
 from flipbook.apps.chat import NO_ANSWER, Talk, add_arguments, chat, media_at, run, talk_over
-from flipbook.data.conversation import encode_conversation
 from flipbook.data.generated.write import GeneratedData
+from flipbook.data.labels.conversation import encode_conversation
 from flipbook.data.media import read_media
 from flipbook.data.records import Turn, read_records
 from flipbook.errors import ArgumentError, BudgetError, CheckpointError, MediaError

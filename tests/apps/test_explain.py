@@ -21,9 +21,9 @@ from flipbook.apps.explain import (
     find_record,
     run,
 )
-from flipbook.data.conversation import EncodedConversation
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.generated.write import GeneratedData
+from flipbook.data.labels.conversation import EncodedConversation
 from flipbook.data.proofs.explanation import Budget, Explanation, explain
 from flipbook.data.proofs.label_checks import CHECKS
 from flipbook.errors import (

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from fixtures_model import make_checkpoint
-from flipbook.data.store import FeatureStore
+from flipbook.data.features.store import FeatureStore
 
 Load = Callable[[str], ModuleType]
 

@@ -25,9 +25,9 @@ from flipbook.data.augment import (
 )
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.extras import Extras
+from flipbook.data.features.store import FeatureStore
 from flipbook.data.media import Draw, read_visuals
 from flipbook.data.sample import Sample
-from flipbook.data.store import FeatureStore
 from flipbook.data.turns import Media, Turn
 from flipbook.train.arguments import DataArguments
 from flipbook.video.settings import ClipSettings

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from fixtures_model import make_tokenizer
 from flipbook.data.batch import DataCollatorForSupervisedDataset, make_supervised_data_module
-from flipbook.data.conversation import IGNORE_INDEX
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.generated.write import GeneratedData
+from flipbook.data.labels.conversation import IGNORE_INDEX
 from flipbook.data.media import sample_rng
 from flipbook.data.sample import Sample, Visual
 from flipbook.errors import DataError, MediaError, RecordError

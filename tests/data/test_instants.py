@@ -15,10 +15,10 @@ from fixtures_proofs import failed
 from fixtures_table import row, write
 from fixtures_video import MakeClip, make_clip, numbered_picture
 from flipbook.apps.data.page.pieces import pieces_of
-from flipbook.data.conversation import encode_conversation
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.instants import times_of
+from flipbook.data.labels.conversation import encode_conversation
 from flipbook.data.placeholders import expand_frames, text_of
 from flipbook.data.proofs.prove import prove
 from flipbook.data.turns import Media, Turn

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from flipbook.data import shown as module
+from flipbook.data.features.store import FeatureStore
 from flipbook.data.generated.write import GeneratedData
 from flipbook.data.media import Draw, read_media, read_visuals, sample_rng
-from flipbook.data.store import FeatureStore
 from flipbook.data.turns import Media
 from flipbook.errors import MediaError
 from flipbook.video.sampling import DRAWING_SAMPLERS, SAMPLERS, Ruler, sample_frames

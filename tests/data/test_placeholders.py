@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flipbook.data.conversation import encode_conversation, preprocess_multimodal
+from flipbook.data.labels.conversation import encode_conversation, preprocess_multimodal
 from flipbook.data.placeholders import Placeholder, split_placeholders
 from flipbook.data.turns import Media, Turn
 

@@ -11,7 +11,7 @@ import yaml
 from fixtures_table import encoder, row, write
 from flipbook.data.records import read_records
 from flipbook.data.sources import Source, read_mixture, sources_of
-from flipbook.data.table import open_table
+from flipbook.data.tables.opening import open_table
 from flipbook.errors import ArgumentError
 from flipbook.video.view import View
 

@@ -14,7 +14,7 @@ import torch
 from fixtures_model import make_checkpoint, make_model
 from fixtures_video import MakeClip
 from flipbook.apps.chat import chat
-from flipbook.data.conversation import encode_prompt
+from flipbook.data.labels.conversation import encode_prompt
 from flipbook.data.turns import Media, Turn
 from flipbook.errors import ArgumentError, CheckpointError
 from flipbook.export import mlx, mlx_chat

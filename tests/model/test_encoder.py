@@ -10,7 +10,7 @@ import torch
 
 from fixtures_model import make_model
 from flipbook.data.batch import VisualSlot
-from flipbook.data.store import FeatureStore
+from flipbook.data.features.store import FeatureStore
 from flipbook.model import encoder
 from flipbook.model.encoder import encoder_fingerprint
 from flipbook.model.fastvlm import encode_visuals, tower_features

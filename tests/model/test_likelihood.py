@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fixtures_llama import make_llama_tokenizer, make_prepend_tokenizer
 from fixtures_model import make_checkpoint, make_tokenizer
-from flipbook.data.conversation import IGNORE_INDEX, encode_conversation, encode_prompt
+from flipbook.data.labels.conversation import IGNORE_INDEX, encode_conversation, encode_prompt
 from flipbook.data.turns import Media, Turn
 from flipbook.errors import CheckpointError, RecordError
 from flipbook.model import likelihood

@@ -17,11 +17,11 @@ from fixtures_data import Tune
 from fixtures_llama import END_ID, make_llama_checkpoint, make_llama_tokenizer
 from flipbook import FlipbookProcessor
 from flipbook.apps.chat import Talk
-from flipbook.data.conversation import encode_prompt
 from flipbook.data.generated.write import GeneratedData
+from flipbook.data.labels.conversation import encode_prompt
+from flipbook.data.labels.stretches import word_starts
 from flipbook.data.placeholders import IMAGE_TOKEN
-from flipbook.data.stretches import word_starts
-from flipbook.data.template_texts import V1_CHAT_TEMPLATE
+from flipbook.data.templates.texts import V1_CHAT_TEMPLATE
 from flipbook.data.turns import Media, Turn
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.model.fastvlm import normalise_frames

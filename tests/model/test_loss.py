@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from fixtures_llama import make_llama_checkpoint
 from fixtures_model import make_checkpoint
 from fixtures_rows import as_row, assert_equal_gradients, gradients, make_talk, separate_loss
-from flipbook.data.conversation import IGNORE_INDEX
+from flipbook.data.labels.conversation import IGNORE_INDEX
 from flipbook.model import head
 from flipbook.model.attention import set_attention
 from flipbook.model.fastvlm import encode_visuals

@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
-from flipbook.data.conversation import FASTVLM_CHAT_TEMPLATE
 from flipbook.data.generated.scenes import TASKS, make_movie
 from flipbook.data.generated.shapes import draw_picture
 from flipbook.data.generated.stills import STILL_TASKS, make_still
+from flipbook.data.labels.conversation import FASTVLM_CHAT_TEMPLATE
 from flipbook.model.tiny import TINY_FOLDER
 from flipbook.model.tiny.build import SPECIAL_TOKENS, TOKENS_PER_FRAME, build_model, build_tokenizer
 

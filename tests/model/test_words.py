@@ -10,8 +10,8 @@ import pytest
 
 from fixtures_llama import MARK, SPECIAL_WORDS, make_llama_tokenizer, make_prepend_tokenizer
 from fixtures_model import make_tokenizer
-from flipbook.data.stretches import WordStarts, word_starts
-from flipbook.data.template_texts import FASTVLM_CHAT_TEMPLATE, V1_CHAT_TEMPLATE
+from flipbook.data.labels.stretches import WordStarts, word_starts
+from flipbook.data.templates.texts import FASTVLM_CHAT_TEMPLATE, V1_CHAT_TEMPLATE
 from flipbook.errors import CheckpointError
 from flipbook.model import words
 from flipbook.model.families import FAMILIES, family_of

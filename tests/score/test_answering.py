@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from flipbook.data.conversation import encode_conversation
 from flipbook.data.extras import Extras
+from flipbook.data.features.store import FeatureStore
 from flipbook.data.formats.prompts import choice_question
 from flipbook.data.generated.write import GeneratedData
+from flipbook.data.labels.conversation import encode_conversation
 from flipbook.data.media import read_media
 from flipbook.data.records import Media, Record, Turn, read_records
-from flipbook.data.store import FeatureStore
 from flipbook.errors import BudgetError, MediaError
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.encoder import encoder_fingerprint

@@ -9,9 +9,9 @@ import torch
 
 from fixtures_data import Tune
 from flipbook.apps.chat import Talk
-from flipbook.data.conversation import encode_conversation
 from flipbook.data.generated.write import GeneratedData
 from flipbook.data.instants import times_of
+from flipbook.data.labels.conversation import encode_conversation
 from flipbook.data.records import Turn, read_records
 from flipbook.data.shown import tokens_per_frame
 from flipbook.errors import ArgumentError

@@ -15,11 +15,12 @@ from torch.utils.data import DataLoader
 
 from fixtures_data import Tune
 from fixtures_model import make_tokenizer
-from flipbook.data import media, workers
+from flipbook.data import media
 from flipbook.data.batch import DataCollatorForSupervisedDataset
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.generated.write import GeneratedData
-from flipbook.data.workers import Readings, batch_timeout_s, end_workers, naming_workers
+from flipbook.data.workers import failing
+from flipbook.data.workers.failing import Readings, batch_timeout_s, end_workers, naming_workers
 from flipbook.errors import ArgumentError, FlipbookError, WorkerError
 from flipbook.train.arguments import DataArguments
 from flipbook.train.batches import BatchRules, make_loader, sound
@@ -93,7 +94,7 @@ def breaking(
 
         monkeypatch.setattr(media, "read_shown", read)
         if hurries:
-            monkeypatch.setattr(workers, "time_for", time_for)
+            monkeypatch.setattr(failing, "time_for", time_for)
         return row["id"], row["video"]
 
     return let
@@ -202,8 +203,8 @@ def test_a_worker_that_is_stopped_from_outside_does_not_hold_the_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its alarm does not reach it, and who takes a batch from it waits for ever."""
-    monkeypatch.setattr(workers, "GRACE_S", 0.2)
-    monkeypatch.setattr(workers, "LOOK_S", 0.1)
+    monkeypatch.setattr(failing, "GRACE_S", 0.2)
+    monkeypatch.setattr(failing, "LOOK_S", 0.1)
     record, file = breaking(die_of(signal.SIGSTOP), manifest=generated.train, hurries=True)
     told = failure(lambda: read_all(media_timeout_s=60))
     assert f"Reading record {record}, file " in told and file in told

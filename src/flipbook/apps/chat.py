@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from flipbook.data.records import Media, Turn
-from flipbook.data.watched import watched_command
+from flipbook.data.workers.watched import watched_command
 from flipbook.errors import ArgumentError
 from flipbook.evaluate.loading import DTYPES, Source, open_model
 from flipbook.model.checkpoint import Checkpoint

@@ -24,9 +24,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from flipbook.data.batch import VisualSlot, make_supervised_data_module
 from flipbook.data.dataset import LazySupervisedDataset
+from flipbook.data.features.store import FeatureStore
 from flipbook.data.sample import Visual
-from flipbook.data.store import FeatureStore
-from flipbook.data.working import reading_record
+from flipbook.data.workers.working import reading_record
 from flipbook.errors import (
     DataError,
     MediaError,

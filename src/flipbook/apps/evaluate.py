@@ -20,7 +20,7 @@ from flipbook.apps.asking import add_answer_arguments, add_question_arguments
 from flipbook.data.converting.needed import as_records
 from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source, sources_of
-from flipbook.data.watched import watched_command
+from flipbook.data.workers.watched import watched_command
 from flipbook.errors import ArgumentError
 from flipbook.evaluate.file_names import (
     EVALUATION_FOLDER,

@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 
 from flipbook.data.batch import DataModule, make_supervised_data_module
-from flipbook.data.packing import PackedBatches
+from flipbook.data.epochs.packing import PackedBatches
 from flipbook.errors import ArgumentError, BudgetError
 from flipbook.model.words_of import load_words_of
 from flipbook.train.arguments import Arguments, DataArguments

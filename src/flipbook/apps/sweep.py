@@ -22,7 +22,7 @@ from flipbook.apps.report import report_folders
 from flipbook.data.converting.needed import as_records
 from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source, sources_of
-from flipbook.data.watched import watched_command
+from flipbook.data.workers.watched import watched_command
 from flipbook.data.written import write_json_whole
 from flipbook.errors import ArgumentError, DataError
 from flipbook.evaluate.file_names import SCORES_FILE, SWEEP_FILE

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source
-from flipbook.data.watched import watched_command
+from flipbook.data.workers.watched import watched_command
 from flipbook.errors import AskedToStop, FlipbookError, StoppedError, reason_of
 from flipbook.evaluate.file_names import PAGE_FILE, TEXT_FILE
 from flipbook.evaluate.report import print_report

@@ -15,9 +15,9 @@ from typing import Any, NotRequired, Protocol, TypedDict
 import torch
 from torch import Tensor
 
-from flipbook.data.conversation import IGNORE_INDEX
 from flipbook.data.dataset import DataSettings, LazySupervisedDataset
-from flipbook.data.joining import positions
+from flipbook.data.labels.conversation import IGNORE_INDEX
+from flipbook.data.labels.joining import positions
 from flipbook.data.sample import Sample, Visual
 from flipbook.data.sources import Source
 from flipbook.errors import FlipbookError

@@ -17,18 +17,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from flipbook.data.conversation import IGNORE_INDEX
 from flipbook.data.encoder import ConversationEncoder
-from flipbook.data.joining import join
+from flipbook.data.epochs.packing import filler_of
+from flipbook.data.features.store import FeatureStore
+from flipbook.data.labels.conversation import IGNORE_INDEX
+from flipbook.data.labels.joining import join
 from flipbook.data.manifests import refuse_bad_records
 from flipbook.data.media import Draw, MediaVisuals, media_of, read_visuals
-from flipbook.data.packing import filler_of
 from flipbook.data.sample import Sample
 from flipbook.data.sources import Source, sources_of
-from flipbook.data.store import FeatureStore
-from flipbook.data.table import open_table
+from flipbook.data.tables.opening import open_table
 from flipbook.data.turns import Media
-from flipbook.data.working import reading_record
+from flipbook.data.workers.working import reading_record
 from flipbook.errors import FlipbookError
 from flipbook.video.settings import ClipSettings
 

@@ -17,13 +17,13 @@ from typing import Any
 from torch import Tensor
 from xxhash import xxh3_128
 
-from flipbook.data.conversation import (
+from flipbook.data.instants import times_of
+from flipbook.data.labels.conversation import (
     IMAGE_TOKEN,
     EncodedConversation,
     encode_conversation,
     encode_prompt,
 )
-from flipbook.data.instants import times_of
 from flipbook.data.shown import tokens_per_frame
 from flipbook.data.turns import Turn
 from flipbook.video.settings import ClipSettings
@@ -108,7 +108,7 @@ def _tokenizer_state(tokenizer: Any) -> dict[str, Any]:
 def _code_state() -> dict[str, str]:
     """Return hashes of the modules that decide, so that a changed rule is a new fingerprint."""
     package = Path(__file__).parents[1]
-    files = sorted(path for folder in _DECIDING for path in (package / folder).glob("*.py"))
+    files = sorted(path for folder in _DECIDING for path in (package / folder).rglob("*.py"))
     return {
         str(path.relative_to(package)): xxh3_128(path.read_bytes()).hexdigest() for path in files
     }

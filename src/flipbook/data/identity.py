@@ -16,9 +16,9 @@ import numpy as np
 from xxhash import xxh3_128
 
 from flipbook.data.media import media_of
-from flipbook.data.table import ConversationTable
+from flipbook.data.tables.table import ConversationTable
+from flipbook.data.tables.written_turns import turns_from_json
 from flipbook.data.turns import Media
-from flipbook.data.written_turns import turns_from_json
 
 _COLUMNS = (
     "num_tokens",

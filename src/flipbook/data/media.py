@@ -25,6 +25,7 @@ from flipbook.data.augment import (
     changed_frames,
     draw_change,
 )
+from flipbook.data.features.store import FeatureStore
 from flipbook.data.sample import Visual, places_per_media
 from flipbook.data.shown import (
     expected_frames,
@@ -33,9 +34,8 @@ from flipbook.data.shown import (
     read_shown,
     tokens_per_frame,
 )
-from flipbook.data.store import FeatureStore
 from flipbook.data.turns import Media, Turn
-from flipbook.data.working import reading_file
+from flipbook.data.workers.working import reading_file
 from flipbook.video.sampling import DRAWING_SAMPLERS
 from flipbook.video.settings import ClipSettings
 

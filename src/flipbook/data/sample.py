@@ -18,7 +18,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from flipbook.data.tokens import IGNORE_INDEX
+from flipbook.data.labels.tokens import IGNORE_INDEX
 from flipbook.video.layouts import Pooling, num_places
 
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
+from flipbook.data.features.store import FeatureStore
 from flipbook.data.records import Record
-from flipbook.data.store import FeatureStore
 from flipbook.errors import DataError
 from flipbook.evaluate.cost import Cost, measure_cost
 from flipbook.evaluate.gallery import choose_gallery, make_gallery

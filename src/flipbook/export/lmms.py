@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flipbook.data.conversation import encode_conversation, encode_prompt
+from flipbook.data.labels.conversation import encode_conversation, encode_prompt
 from flipbook.data.turns import Media, Turn
 from flipbook.errors import ArgumentError, did_you_mean
 from flipbook.evaluate.loading import DTYPES, open_model

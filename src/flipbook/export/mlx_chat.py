@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from flipbook.data.conversation import encode_prompt
+from flipbook.data.labels.conversation import encode_prompt
 from flipbook.data.media import read_media
 from flipbook.data.placeholders import IMAGE_TOKEN
 from flipbook.data.turns import Media, Turn

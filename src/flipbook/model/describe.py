@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor
 
-from flipbook.data.template import choose_template, render
+from flipbook.data.templates.template import choose_template, render
 from flipbook.data.turns import Role
 from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.apple.contract import check_apple_folder

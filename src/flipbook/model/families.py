@@ -3,15 +3,15 @@
     "llava_qwen2" | "llava_llama", the model_type of Apple's layout  ->  Family
     "qwen2" | "llama", the model_type of the language model          ->  Family
 
-To add one: an entry in `FAMILIES`, its chat template in `data/template_texts.py`, and the fields of
-its configuration that Apple's layout holds.
+To add one: an entry in `FAMILIES`, its chat template in `data/templates/texts.py`, and the fields
+of its configuration that Apple's layout holds.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flipbook.data.template_texts import BROUGHT_ALONG
+from flipbook.data.templates.texts import BROUGHT_ALONG
 from flipbook.errors import CheckpointError, did_you_mean
 
 

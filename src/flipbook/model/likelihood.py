@@ -25,8 +25,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flipbook.data.conversation import IGNORE_INDEX, encode_conversation
-from flipbook.data.joining import positions
+from flipbook.data.labels.conversation import IGNORE_INDEX, encode_conversation
+from flipbook.data.labels.joining import positions
 from flipbook.data.turns import Turn
 from flipbook.model.attention import row_arguments, set_attention
 from flipbook.model.evaluating import evaluating

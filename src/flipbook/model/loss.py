@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flipbook.data.conversation import IGNORE_INDEX
+from flipbook.data.labels.conversation import IGNORE_INDEX
 from flipbook.model.attention import row_arguments
 from flipbook.model.fastvlm import (
     as_encoder_outputs,

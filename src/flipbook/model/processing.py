@@ -18,8 +18,8 @@ from typing import Any
 
 from transformers import LlavaImageProcessorPil, LlavaProcessor, PreTrainedTokenizerBase
 
-from flipbook.data.system_prompt import refusing_clips, with_system_prompt
-from flipbook.data.template import choose_template
+from flipbook.data.templates.system_prompt import refusing_clips, with_system_prompt
+from flipbook.data.templates.template import choose_template
 from flipbook.errors import CheckpointError
 from flipbook.model.apple.config import read_frame_rule
 from flipbook.model.families import FAMILIES

@@ -16,10 +16,10 @@ from typing import Any
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from flipbook.data.labels.stretches import word_starts
 from flipbook.data.placeholders import IMAGE_TOKEN
-from flipbook.data.stretches import word_starts
-from flipbook.data.system_prompt import without_system_prompt
-from flipbook.data.template import choose_template
+from flipbook.data.templates.system_prompt import without_system_prompt
+from flipbook.data.templates.template import choose_template
 from flipbook.errors import CheckpointError
 from flipbook.model.families import Family
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
-from flipbook.data.store import FeatureStore
+from flipbook.data.features.store import FeatureStore
 from flipbook.data.turns import Media
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.generation import Prompt, generate_answers

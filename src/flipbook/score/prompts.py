@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import Tensor
 
-from flipbook.data.conversation import encode_prompt
 from flipbook.data.instants import times_of
+from flipbook.data.labels.conversation import encode_prompt
 from flipbook.data.media import media_of, tokens_per_frame
 from flipbook.data.records import Turn
 from flipbook.model.checkpoint import Checkpoint

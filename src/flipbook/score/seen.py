@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from flipbook.data.features.store import FeatureStore
 from flipbook.data.media import read_visuals, visuals_of
 from flipbook.data.sample import Visual
 from flipbook.data.shown import layout_of, read_shown
-from flipbook.data.store import FeatureStore
 from flipbook.data.turns import Media
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.fastvlm import tower_features

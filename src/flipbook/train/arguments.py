@@ -14,8 +14,8 @@ from typing import Literal
 import torch
 import transformers
 
-from flipbook.data.limits import MEMORY_ROOM_BYTES, TIMEOUT_S
-from flipbook.data.regrouping import Regrouping
+from flipbook.data.epochs.regrouping import Regrouping
+from flipbook.data.workers.limits import MEMORY_ROOM_BYTES, TIMEOUT_S
 from flipbook.train.checks import check_together, refuse_unsupported
 from flipbook.train.data_arguments import DataArguments
 from flipbook.train.examining.stopping import is_higher_better

@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader
 
 from flipbook.data.batch import DataCollatorForSupervisedDataset
 from flipbook.data.dataset import LazySupervisedDataset
-from flipbook.data.mixing import Mixture, mix
-from flipbook.data.packing import PackedBatches, Units, make_units
-from flipbook.data.regrouping import RegroupedBatches
-from flipbook.data.table import ConversationTable
+from flipbook.data.epochs.mixing import Mixture, mix
+from flipbook.data.epochs.packing import PackedBatches, Units, make_units
+from flipbook.data.epochs.regrouping import RegroupedBatches
+from flipbook.data.tables.table import ConversationTable
 from flipbook.errors import ArgumentError
 from flipbook.train.arguments import DataArguments, TrainingArguments
 from flipbook.train.loading import limited_workers
@@ -158,7 +158,7 @@ def make_loader(
 ) -> DataLoader[Any]:
     """Return what reads the batches of all processes; the accelerator gives each its share.
 
-    Its workers have a time and memory for what they read, see `flipbook.data.workers`.
+    Its workers have a time and memory for what they read, see `flipbook.data.workers.failing`.
     """
     return DataLoader(
         dataset,

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from flipbook.data.batch import DataModule
-from flipbook.data.store import FeatureStore
+from flipbook.data.features.store import FeatureStore
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.encoder import encoder_fingerprint
 from flipbook.train.arguments import Arguments, TrainingArguments

@@ -13,7 +13,7 @@ import numpy as np
 from transformers.trainer_utils import seed_worker
 
 from flipbook.data.dataset import LazySupervisedDataset
-from flipbook.data.workers import Readings, batch_timeout_s
+from flipbook.data.workers.failing import Readings, batch_timeout_s
 from flipbook.train.arguments import TrainingArguments
 from flipbook.train.signals import begin_worker
 

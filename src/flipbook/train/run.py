@@ -20,7 +20,7 @@ from transformers import set_seed
 
 from flipbook.data.batch import DataModule, make_supervised_data_module
 from flipbook.data.dataset import clip_settings
-from flipbook.data.packing import PackedBatches
+from flipbook.data.epochs.packing import PackedBatches
 from flipbook.data.sources import Source
 from flipbook.errors import ArgumentError
 from flipbook.model.adapters.trained_on import AdapterBase, describe_base

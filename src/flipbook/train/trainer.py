@@ -22,8 +22,8 @@ from transformers.integrations.integration_utils import TensorBoardCallback
 
 from flipbook.data.batch import DataModule
 from flipbook.data.dataset import LazySupervisedDataset
-from flipbook.data.packing import PackedBatches
-from flipbook.data.store import FeatureStore
+from flipbook.data.epochs.packing import PackedBatches
+from flipbook.data.features.store import FeatureStore
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.fastvlm import (
     encode_visuals,

@@ -9,7 +9,7 @@ import pytest
 from fixtures_llama import make_llama_tokenizer
 from fixtures_model import make_tokenizer
 from flipbook.data.proofs.expected_text import ExpectedAnswer, ExpectedText, expected_text
-from flipbook.data.template_texts import FASTVLM_CHAT_TEMPLATE
+from flipbook.data.templates.texts import FASTVLM_CHAT_TEMPLATE
 from flipbook.data.turns import Media, Turn
 
 CLIP = Media("video", "/clips/a.mp4")

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from fixtures_model import make_tokenizer
 from fixtures_proofs import FRAMES, KINDS, SETTINGS, TALK, failed, proven
-from flipbook.data.conversation import IGNORE_INDEX, EncodedConversation
 from flipbook.data.encoder import ConversationEncoder
+from flipbook.data.labels.conversation import IGNORE_INDEX, EncodedConversation
 from flipbook.data.proofs.label_checks import CHECKS
 from flipbook.data.proofs.prove import Proof, prove, refuse_failed
-from flipbook.data.template_texts import FASTVLM_CHAT_TEMPLATE
+from flipbook.data.templates.texts import FASTVLM_CHAT_TEMPLATE
 from flipbook.data.turns import Turn
 from flipbook.errors import LabelError
 

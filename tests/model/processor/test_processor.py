@@ -19,7 +19,7 @@ from fixtures_model import make_checkpoint
 from fixtures_video import MakeClip, numbered_picture
 from flipbook import FlipbookProcessor
 from flipbook.apps.chat import chat
-from flipbook.data.conversation import IGNORE_INDEX, encode_conversation, encode_prompt
+from flipbook.data.labels.conversation import IGNORE_INDEX, encode_conversation, encode_prompt
 from flipbook.data.media import media_of, read_media
 from flipbook.data.turns import Media, Turn
 from flipbook.errors import ArgumentError, BudgetError, MediaError, RecordError

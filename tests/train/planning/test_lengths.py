@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from fixtures_table import MIXED, encoder, row, write
-from flipbook.data.table import ConversationTable, open_table
+from flipbook.data.tables.opening import open_table
+from flipbook.data.tables.table import ConversationTable
 from flipbook.errors import BudgetError
 from flipbook.train.batches import BatchRules
 from flipbook.train.planning import lengths as module

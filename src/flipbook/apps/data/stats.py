@@ -24,7 +24,7 @@ from flipbook.data.manifests import list_reasons
 from flipbook.data.statistics.clip_facts import MediaStatistics, read_facts_of, summarise
 from flipbook.data.statistics.counted import Spread
 from flipbook.data.statistics.summary import Statistics, read_statistics
-from flipbook.data.table import num_cores
+from flipbook.data.tables.opening import num_cores
 
 NUM_SHOWN = 8
 NUM_EXAMPLES = 3

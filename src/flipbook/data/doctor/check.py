@@ -39,7 +39,7 @@ from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.extras import SPLITS
 from flipbook.data.rows import content_hash
 from flipbook.data.sources import Source
-from flipbook.data.table import num_cores
+from flipbook.data.tables.opening import num_cores
 from flipbook.errors import ArgumentError, ManifestError
 from flipbook.video.settings import ClipSettings
 

@@ -25,8 +25,8 @@ from pebble import ProcessExpired, ProcessPool
 
 from flipbook.data.doctor.examine import Examined
 from flipbook.data.doctor.findings import Finding
-from flipbook.data.limits import MEMORY_ROOM_BYTES, limit_memory, time_for
 from flipbook.data.turns import Media
+from flipbook.data.workers.limits import MEMORY_ROOM_BYTES, limit_memory, time_for
 from flipbook.errors import WorkerError, one_line
 
 Work = Callable[[Media], Examined]

@@ -16,7 +16,7 @@ from typing import Any
 
 from flipbook.data.budget import TokensPerFrame
 from flipbook.data.placeholders import IMAGE_TOKEN, said_time
-from flipbook.data.template import Template, choose_template, render
+from flipbook.data.templates.template import Template, choose_template, render
 from flipbook.data.turns import Role, Turn
 
 Said = tuple[Role, str]

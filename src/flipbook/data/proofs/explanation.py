@@ -14,6 +14,7 @@ from itertools import chain, repeat
 
 from flipbook.data.budget import tokens_of_places
 from flipbook.data.encoder import ConversationEncoder
+from flipbook.data.labels.tokens import IGNORE_INDEX
 from flipbook.data.media import media_of, visuals_of
 from flipbook.data.proofs.prove import Proof, count_features, prove
 from flipbook.data.proofs.token_roles import (
@@ -24,7 +25,6 @@ from flipbook.data.proofs.token_roles import (
 )
 from flipbook.data.sample import Visual, places_per_media
 from flipbook.data.shown import layout_of, read_shown
-from flipbook.data.tokens import IGNORE_INDEX
 from flipbook.data.turns import Turn
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from flipbook.data.labels.tokens import IGNORE_INDEX
 from flipbook.data.proofs.expected_text import ExpectedAnswer, ExpectedText
 from flipbook.data.proofs.token_roles import (
     TokenRole,
@@ -24,8 +25,7 @@ from flipbook.data.proofs.token_roles import (
     spell_text,
     spell_tokens,
 )
-from flipbook.data.template import special_pattern
-from flipbook.data.tokens import IGNORE_INDEX
+from flipbook.data.templates.template import special_pattern
 
 _NUM_BYTES_BEFORE = 24  # shown of two texts, before and from the place where they differ
 _NUM_BYTES_FROM = 24

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flipbook.data.budget import tokens_of_places
-from flipbook.data.conversation import EncodedConversation
 from flipbook.data.encoder import ConversationEncoder
+from flipbook.data.labels.conversation import EncodedConversation
 from flipbook.data.proofs.expected_text import expected_text
 from flipbook.data.proofs.label_checks import CHECKS, Case
 from flipbook.data.proofs.token_roles import (

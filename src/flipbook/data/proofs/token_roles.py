@@ -23,11 +23,11 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 from flipbook.data.budget import TokensPerFrame, tokens_of_places
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.instants import times_of
+from flipbook.data.labels.runs import write_script
+from flipbook.data.labels.stretches import word_starts
 from flipbook.data.placeholders import IMAGE_TOKEN
-from flipbook.data.runs import write_script
 from flipbook.data.shown import tokens_per_frame
-from flipbook.data.stretches import word_starts
-from flipbook.data.template import choose_template, special_pattern, split_end
+from flipbook.data.templates.template import choose_template, special_pattern, split_end
 from flipbook.data.turns import Turn
 
 TokenRole = Literal["system", "user", "assistant", "template", "?"]

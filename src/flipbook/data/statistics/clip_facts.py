@@ -15,9 +15,9 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
-from flipbook.data.measuring import worker_context
 from flipbook.data.shown import pictures_of
 from flipbook.data.statistics.counted import Spread, by_count, spread_of
+from flipbook.data.tables.measuring import worker_context
 from flipbook.data.turns import Media
 from flipbook.errors import MediaError, WorkerError
 from flipbook.video.decode import probe

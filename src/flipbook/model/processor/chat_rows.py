@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from transformers.image_utils import load_image
 
-from flipbook.data.conversation import IGNORE_INDEX, encode_conversation, encode_prompt
+from flipbook.data.labels.conversation import IGNORE_INDEX, encode_conversation, encode_prompt
 from flipbook.model.processor.messages import PLACE, Shown, read_messages
 
 # Arguments about text that are followed here, or that change nothing here.

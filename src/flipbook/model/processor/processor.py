@@ -23,8 +23,8 @@ from transformers import BatchFeature, LlavaProcessor
 from transformers.processing_utils import _UNMARKED  # no mark of `sanitize_control_tokens` before
 
 from flipbook.data.placeholders import IMAGE_TOKEN
-from flipbook.data.system_prompt import with_system_prompt, without_system_prompt
-from flipbook.data.template import choose_template
+from flipbook.data.templates.system_prompt import with_system_prompt, without_system_prompt
+from flipbook.data.templates.template import choose_template
 from flipbook.errors import ArgumentError
 from flipbook.model.fastvlm import normalise_frames
 from flipbook.model.processing import NO_MEAN, NO_STD, Triple, save_processor

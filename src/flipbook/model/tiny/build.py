@@ -20,7 +20,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from flipbook.data.conversation import FASTVLM_CHAT_TEMPLATE
+from flipbook.data.labels.conversation import FASTVLM_CHAT_TEMPLATE
 from flipbook.model.initialise import initialise_
 from flipbook.video.frames import PX_PER_TOKEN
 

@@ -15,8 +15,8 @@ from statistics import fmean
 from typing import Any
 
 from flipbook.data.dataset import LazySupervisedDataset
+from flipbook.data.features.store import FeatureStore
 from flipbook.data.manifests import read_usable
-from flipbook.data.store import FeatureStore
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.evaluating import evaluating
 from flipbook.score.answering import answer_questions

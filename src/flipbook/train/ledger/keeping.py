@@ -14,8 +14,8 @@ from typing import Any
 from rich.console import Console
 from transformers import TrainerCallback
 
-from flipbook.data.packing import PackedBatches
-from flipbook.data.table import ConversationTable
+from flipbook.data.epochs.packing import PackedBatches
+from flipbook.data.tables.table import ConversationTable
 from flipbook.errors import FlipbookError, StorageError, TrainingError
 from flipbook.train.arguments import Arguments
 from flipbook.train.intake import PREPARED_IN_RUN, is_prepared, named_sources

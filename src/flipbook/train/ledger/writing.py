@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from flipbook.data.doctor.writing import write_json, written_whole
-from flipbook.data.table import ConversationTable
+from flipbook.data.tables.table import ConversationTable
 from flipbook.errors import DataError, StorageError, TrainingError
 from flipbook.train.data_summary import without_folders
 from flipbook.train.ledger.counts import Counts, TrainedCounts

@@ -11,7 +11,7 @@ import dataclasses
 import torch
 from rich.console import Console
 
-from flipbook.data.packing import PackedBatches
+from flipbook.data.epochs.packing import PackedBatches
 from flipbook.train.arguments import Arguments
 from flipbook.train.features import autocast_dtype
 from flipbook.train.planning.facts import Plan

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flipbook.data.dataset import LazySupervisedDataset
-from flipbook.data.packing import PackedBatches, filler_of
+from flipbook.data.epochs.packing import PackedBatches, filler_of
 from flipbook.errors import BudgetError
 from flipbook.train.batches import BatchRules
 from flipbook.video.frames import PX_PER_TOKEN

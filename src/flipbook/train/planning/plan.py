@@ -18,7 +18,7 @@ from torch import nn
 
 from flipbook.data.batch import DataModule
 from flipbook.data.dataset import LazySupervisedDataset
-from flipbook.data.packing import PackedBatches
+from flipbook.data.epochs.packing import PackedBatches
 from flipbook.model.fastvlm import plain_model, tower_is_at_rest
 from flipbook.model.tuning import part_sizes
 from flipbook.train.arguments import Arguments, TrainingArguments

@@ -20,7 +20,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from flipbook.data.packing import PackedBatches
+from flipbook.data.epochs.packing import PackedBatches
 from flipbook.errors import TrainingError
 from flipbook.train.arguments import TrainingArguments
 from flipbook.train.planning.memory import MOMENT_BYTES

@@ -21,9 +21,9 @@ from typing import Any, TypeVar
 
 from torch import distributed
 
-from flipbook.data.watched import watched_reading
-from flipbook.data.workers import end_workers, naming_workers
-from flipbook.data.working import also_told_to
+from flipbook.data.workers.failing import end_workers, naming_workers
+from flipbook.data.workers.watched import watched_reading
+from flipbook.data.workers.working import also_told_to
 from flipbook.errors import FlipbookError, WorkerError, speaker
 from flipbook.train.checkpoints.kept import note_what_is_kept, what_is_kept
 from flipbook.train.ranks.heartbeats import Heartbeats, Watch

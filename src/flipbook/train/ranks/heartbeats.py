@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from flipbook.data.turns import Media
-from flipbook.data.working import names
+from flipbook.data.workers.working import names
 from flipbook.errors import one_line
 
 FOLDER = "ranks"

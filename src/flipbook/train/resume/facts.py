@@ -19,9 +19,9 @@ import torch
 from torch import nn
 
 from flipbook.data.batch import DataModule
+from flipbook.data.epochs.packing import PackedBatches
+from flipbook.data.epochs.regrouping import RegroupedBatches
 from flipbook.data.identity import fingerprint_conversations, fingerprint_media
-from flipbook.data.packing import PackedBatches
-from flipbook.data.regrouping import RegroupedBatches
 from flipbook.errors import ArgumentError, CheckpointError
 from flipbook.model.adapters.fingerprint import fingerprint_tensors, fingerprint_words
 from flipbook.model.adapters.trained_on import AdapterBase

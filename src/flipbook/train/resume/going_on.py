@@ -16,8 +16,8 @@ from rich.console import Console
 from torch import nn
 
 from flipbook.data.batch import DataModule
-from flipbook.data.packing import PackedBatches
-from flipbook.data.regrouping import RegroupedBatches
+from flipbook.data.epochs.packing import PackedBatches
+from flipbook.data.epochs.regrouping import RegroupedBatches
 from flipbook.errors import ArgumentError
 from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.checkpoint import Checkpoint

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby, takewhile
 from typing import Any, Literal
 
-from flipbook.data.conversation import IGNORE_INDEX, EncodedConversation
+from flipbook.data.labels.conversation import IGNORE_INDEX, EncodedConversation
 from flipbook.data.proofs.token_roles import bytes_of_tokens
 
 PieceKind = Literal["words", "special", "visual", "learned"]

@@ -1,0 +1,1 @@
+"""Which conversations share a pass, a batch and an epoch?"""

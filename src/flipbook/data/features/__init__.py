@@ -1,0 +1,1 @@
+"""Where is what the vision tower saw kept?"""

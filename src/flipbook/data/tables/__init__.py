@@ -1,0 +1,1 @@
+"""What is known of each conversation before a run begins?"""

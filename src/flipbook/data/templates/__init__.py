@@ -1,0 +1,1 @@
+"""How does a chat template word a conversation, and what may it cost?"""
