@@ -39,11 +39,12 @@ from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.fastvlm import plain_model, tower_features
 from flipbook.train.arguments import Arguments
 from flipbook.train.features import use_store
-from flipbook.train.intake import take_in
+from flipbook.train.intake.taking import is_prepared, take_in
 from flipbook.train.loading import limited_workers
 from flipbook.train.parsing import make_parser, parse_arguments
 from flipbook.train.progress import format_duration
 from flipbook.train.ranks.failing import in_company
+from flipbook.train.run_folder import held_for_files
 from flipbook.train.start import fit_to_checkpoint, load_start_model, lora_of, prepare_model
 from flipbook.video.sampling import DRAWING_SAMPLERS
 
@@ -52,7 +53,7 @@ def run(words: Sequence[str]) -> None:
     """Fill the store for training and validation data, and tell what was done.
 
     Raises:
-        ArgumentError: a flag is wrong.
+        ArgumentError: a flag is wrong, or a run is at work where data must be prepared.
         CheckpointError: the model cannot be loaded.
         DataError: the records cannot be trained on, or a clip cannot be read.
         WorkerError: a worker that read a clip crashed, hung or took too much memory.
@@ -157,7 +158,18 @@ def encode(arguments: Arguments, *, console: Console) -> Tally:
     args = arguments.training
     shown = console if args.process_index == 0 else Console(quiet=True)
     run_folder = Path(str(args.output_dir))
-    intake = take_in(arguments, run_folder=run_folder, is_resumed=False, console=shown)
+    if not is_prepared(arguments.data):
+        return _encode_all(arguments, run_folder, is_resumed=False, console=shown)
+    with held_for_files(run_folder) as has_begun:
+        return _encode_all(arguments, run_folder, is_resumed=has_begun, console=shown)
+
+
+def _encode_all(
+    arguments: Arguments, run_folder: Path, *, is_resumed: bool, console: Console
+) -> Tally:
+    """Return what was done, with the data of a run that has begun in its folder, where one has."""
+    args = arguments.training
+    intake = take_in(arguments, run_folder=run_folder, is_resumed=is_resumed, console=console)
     checkpoint = load_start_model(arguments)
     data_args = fit_to_checkpoint(arguments.data, checkpoint)
     data = make_supervised_data_module(
@@ -174,11 +186,11 @@ def encode(arguments: Arguments, *, console: Console) -> Tally:
         num_processes=args.world_size,
     )
     started_s = time.perf_counter()
-    own = _fill(store, unseen, model, checkpoint, arguments=arguments, console=shown)
+    own = _fill(store, unseen, model, checkpoint, arguments=arguments, console=console)
     tally = Tally()
     for one in gather_object([own]):
         tally.add(one)
-    _tell(tally, store, time.perf_counter() - started_s, console=shown)
+    _tell(tally, store, time.perf_counter() - started_s, console=console)
     return tally
 
 

@@ -25,7 +25,7 @@ from flipbook.errors import ArgumentError, BudgetError
 from flipbook.model.words_of import load_words_of
 from flipbook.train.arguments import Arguments, DataArguments
 from flipbook.train.batches import BatchRules
-from flipbook.train.intake import take_in
+from flipbook.train.intake.taking import take_in
 from flipbook.train.parsing import make_parser, parse_arguments
 from flipbook.train.planning.facts import Plan, Wanted
 from flipbook.train.planning.footprint import shape_model

@@ -20,7 +20,7 @@ from transformers import HfArgumentParser
 
 from flipbook.errors import ArgumentError, did_you_mean
 from flipbook.train.arguments import Arguments, DataArguments, ModelArguments, TrainingArguments
-from flipbook.train.intake import divides_itself
+from flipbook.train.intake.taking import divides_itself
 from flipbook.train.llava_flags import llava_hint
 
 LORA_LEARNING_RATE = 2e-4  # about ten times the full rate (Hu et al. 2021; Schulman et al. 2025)

@@ -33,7 +33,7 @@ from flipbook.train.examining.stopping import StoppingCallback
 from flipbook.train.examining.watch import examination_of, tell_stop, watch
 from flipbook.train.features import use_store
 from flipbook.train.finish import save_run
-from flipbook.train.intake import take_in
+from flipbook.train.intake.taking import take_in
 from flipbook.train.ledger.keeping import Ledger, keep_ledger
 from flipbook.train.origin import after_training, describe_run
 from flipbook.train.planning.facts import Plan

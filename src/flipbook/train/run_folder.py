@@ -72,6 +72,28 @@ def held(run_folder: Path, asked: str | None, *, console: Console) -> Iterator[B
         yield decided_by_main(begin)
 
 
+@contextmanager
+def held_for_files(run_folder: Path) -> Iterator[bool]:
+    """Hold a run folder while files are made in it, and return whether a run has begun in it.
+
+    Raises:
+        ArgumentError: a run is at work in it.
+        StorageError: the folder cannot be written to.
+    """
+    with ExitStack() as stack:
+
+        def begin() -> bool:
+            make_folder(run_folder)
+            try:
+                stack.enter_context(only_run_in(run_folder))
+            except OSError as error:
+                raise _unwritable(run_folder, error) from error
+            return bool(_done_in(run_folder) or steps_in(run_folder))
+
+        PartialState()
+        yield decided_by_main(begin)
+
+
 def make_folder(run_folder: Path) -> None:
     """Make the folder of a run.
 
@@ -117,7 +139,7 @@ def _begin(run_folder: Path, asked: str | None, *, tell: Tell) -> Begun:
 
 
 def _choose(run_folder: Path, asked: str | None, *, tell: Tell) -> Chosen | None:
-    done = [n for n in (MODEL_IN_RUN, ADAPTER_IN_RUN) if (run_folder / n).exists()]
+    done = _done_in(run_folder)
     if asked is None or asked.lower() == "false":
         if done or steps_in(run_folder):
             raise ArgumentError(
@@ -136,6 +158,10 @@ def _choose(run_folder: Path, asked: str | None, *, tell: Tell) -> Chosen | None
             "another --output_dir for a new run."
         )
     return chosen
+
+
+def _done_in(run_folder: Path) -> list[str]:
+    return [name for name in (MODEL_IN_RUN, ADAPTER_IN_RUN) if (run_folder / name).exists()]
 
 
 def _tell_later(run_folder: Path, chosen: Chosen, *, tell: Tell) -> None:

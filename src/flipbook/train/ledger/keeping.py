@@ -18,7 +18,8 @@ from flipbook.data.epochs.packing import PackedBatches
 from flipbook.data.tables.table import ConversationTable
 from flipbook.errors import FlipbookError, StorageError, TrainingError
 from flipbook.train.arguments import Arguments
-from flipbook.train.intake import PREPARED_IN_RUN, is_prepared, named_sources
+from flipbook.train.intake.prepared import PREPARED_IN_RUN
+from flipbook.train.intake.taking import is_prepared, named_sources
 from flipbook.train.ledger.counts import TrainedCounts, promised_counts
 from flipbook.train.ledger.upstream import Upstream, upstream_of
 from flipbook.train.ledger.writing import (

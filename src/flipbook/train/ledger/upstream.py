@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from flipbook.data.doctor.findings import finding_of
 from flipbook.data.doctor.writing import QUARANTINE_FILE
-from flipbook.data.records import count_records
 from flipbook.data.sources import Source
 from flipbook.errors import RecordError
-from flipbook.train.intake import CHECKED_FOLDER, REJECTED_FILE, SPLIT_FOLDER, is_native
+from flipbook.train.intake.division import REJECTED_FILE, SPLIT_FOLDER
+from flipbook.train.intake.taking import CHECKED_FOLDER, is_native
 
 CONVERSION, DIVISION, CHECK, READING = "conversion", "division", "check", "reading"
 _KEPT = ("validation", "test")
@@ -71,11 +71,14 @@ def upstream_of(named: Sequence[Source], *, prepared: Path | None, num_read: int
     """
     if prepared is None:
         return Upstream(num_read)
+    checked = _checked(prepared)
     num_named = 0
     held_out = dict.fromkeys(_KEPT, 0)
     for number, source in enumerate(named):
         if is_native(source):
-            num_named += count_records(source.path)
+            num_named += next(
+                one["num_read"] for one in checked if Path(one["file"]) == Path(source.path)
+            )
             continue
         for path in sorted((prepared / "train" / str(number)).glob("*.jsonl")):
             num_named += _num_lines(path)  # of records, and of the rejected
@@ -100,10 +103,9 @@ def _rejected(path: Path, stage: str) -> Iterator[Excluded]:
 
 def _quarantined(prepared: Path) -> Iterator[Excluded]:
     """Yield the training records that the check left out, each once with all its reasons."""
-    folder = prepared / CHECKED_FOLDER
-    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    training = {one["file"] for one in summary["manifests"] if one["used_as"] == "train"}
-    rows = (row for row in _rows(folder / QUARANTINE_FILE) if row["file"] in training)
+    training = {one["file"] for one in _checked(prepared)}
+    path = prepared / CHECKED_FOLDER / QUARANTINE_FILE
+    rows = (row for row in _rows(path) if row["file"] in training)
     for _, same in groupby(rows, key=lambda row: (row["file"], row["row"])):
         reasons = list(same)
         yield Excluded(
@@ -112,6 +114,12 @@ def _quarantined(prepared: Path) -> Iterator[Excluded]:
             reasons[0]["code"],
             "; ".join(row["reason"] for row in reasons),
         )
+
+
+def _checked(prepared: Path) -> list[dict[str, Any]]:
+    """Return what the check found in each manifest of training data."""
+    summary = json.loads((prepared / CHECKED_FOLDER / "summary.json").read_text(encoding="utf-8"))
+    return [one for one in summary["manifests"] if one["used_as"] == "train"]
 
 
 def excluded_of(error: RecordError, stage: str) -> Excluded:

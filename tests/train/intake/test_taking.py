@@ -20,7 +20,8 @@ from flipbook.data.generated.write import GeneratedData, write_clip
 from flipbook.data.records import Record, read_records
 from flipbook.errors import ArgumentError, DataError, LabelError
 from flipbook.train import proving
-from flipbook.train.intake import INTAKE_FILE, PREPARED_IN_RUN, Intake, prepare, take_in
+from flipbook.train.intake.prepared import PREPARED_IN_RUN
+from flipbook.train.intake.taking import INTAKE_FILE, Intake, take_in
 from flipbook.train.parsing import parse_arguments
 
 NUM_CLIPS = 6  # of each class
@@ -61,7 +62,7 @@ _LISTS = ("split_fractions", "data_path", "train_parts")
 
 def prepared(run: Path, **flags: Any) -> Intake:
     arguments = arguments_for(run, **flags)
-    return prepare(arguments, folder=run / PREPARED_IN_RUN, console=Console(file=io.StringIO()))
+    return take_in(arguments, run_folder=run, is_resumed=False, console=Console(file=io.StringIO()))
 
 
 def records_of(intake: Intake) -> dict[str, list[Record]]:
@@ -137,7 +138,11 @@ def test_a_broken_clip_is_told_of_before_training(made: Path, tmp_path: Path) ->
         (made / "jump" / "torn.mp4").unlink()
 
 
-def test_a_run_on_a_folder_and_its_resumption(made: Path, tune: Tune, tmp_path: Path) -> None:
+def test_a_run_on_a_folder_and_its_resumption(
+    made: Path, tune: Tune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Console(file=io.StringIO(), width=300)
+    monkeypatch.setattr("fixtures_data.Console", lambda **_: console)
     flags: dict[str, Any] = {
         "data_path": made,
         "max_steps": 4,
@@ -159,6 +164,8 @@ def test_a_run_on_a_folder_and_its_resumption(made: Path, tune: Tune, tmp_path: 
     write_clip(made / "jump" / "new.mp4", np.zeros((4, 64, 64, 3), dtype=np.uint8))
     try:
         again = tune(tmp_path / "run", **flags | {"resume_from_checkpoint": "latest"})
+        told = console.file.getvalue()  # type: ignore[attr-defined]
+        assert f"Warning: {made} has changed since this run began" in told
     finally:
         (made / "jump" / "new.mp4").unlink()
     assert (tmp_path / "run" / PREPARED_IN_RUN / INTAKE_FILE).read_bytes() == before
@@ -193,8 +200,8 @@ def test_without_a_share_for_validation_all_is_trained_on(
 ) -> None:
     arguments = arguments_for(tmp_path, data_path=made, split_fractions="1 0 0")
     assert str(arguments.training.eval_strategy.value) == "no"
-    intake = prepare(
-        arguments, folder=tmp_path / PREPARED_IN_RUN, console=Console(file=io.StringIO())
+    intake = take_in(
+        arguments, run_folder=tmp_path, is_resumed=False, console=Console(file=io.StringIO())
     )
     assert not intake.validation
     assert len(records_of(intake)["train"]) == 2 * NUM_CLIPS

@@ -5,18 +5,16 @@
         -> Intake: training, validation and test Sources     RUN/prepared/intake.json
 
 Manifests that can be trained on as they are stay where they are. What was made is found again by
-the other processes of a run, and when it resumes.
+the other processes of a run, and when it resumes, if what it was made of is still the same.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 from accelerate import PartialState
@@ -25,34 +23,41 @@ from rich.console import Console
 from flipbook.data.converting.needed import as_records, format_to_convert, told_of
 from flipbook.data.dataset import clip_settings
 from flipbook.data.doctor.check import check_manifests
-from flipbook.data.doctor.writing import write_lines
 from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.formats.column_names import parse_map
-from flipbook.data.rows import read_rows
 from flipbook.data.sources import Source, names_of, sources_of
-from flipbook.data.splitting.split import split_manifest
 from flipbook.data.written import write_json_whole
-from flipbook.errors import DataError
+from flipbook.errors import ArgumentError, DataError
 from flipbook.model.words_of import load_words_of
 from flipbook.train.arguments import Arguments, DataArguments
+from flipbook.train.intake.division import SPLIT_FOLDER, divide
+from flipbook.train.intake.prepared import (
+    PREPARED_IN_RUN,
+    changed,
+    clear_prepared,
+    hashes_of,
+)
 from flipbook.train.run_folder import make_folder
 from flipbook.train.start import fit_to_words
 from flipbook.video.view import View
 
-PREPARED_IN_RUN = "prepared"
 INTAKE_FILE = "intake.json"
-SPLIT_FOLDER, CHECKED_FOLDER, REJECTED_FILE = "split", "checked", "rejected.jsonl"
+CHECKED_FOLDER = "checked"
 WAIT_S = 0.5
 Sources = tuple[Source, ...]
 
 
 @dataclass(frozen=True)
 class Intake:
-    """The data sets of a run; `test` is kept for the claim after training."""
+    """The data sets of a run; `test` is kept for the claim after training.
+
+    `made_of` has a hash of each data set of which they were made; none where none was made.
+    """
 
     train: Sources
     validation: Sources
     test: Sources = ()
+    made_of: dict[str, str] = field(default_factory=dict)
 
     @property
     def claimed(self) -> Sources:
@@ -62,13 +67,14 @@ class Intake:
     def save(self, path: Path) -> None:
         """Write it down for other processes; the file is there whole or not at all."""
         content = {name: [_as_dict(source) for source in getattr(self, name)] for name in _PARTS}
-        write_json_whole(path, content)
+        write_json_whole(path, content | {"made_of": self.made_of})
 
     @classmethod
     def load(cls, path: Path) -> Intake:
         """Return what `save` wrote."""
         content = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{name: tuple(map(_from_dict, content[name])) for name in _PARTS})
+        parts = {name: tuple(map(_from_dict, content[name])) for name in _PARTS}
+        return cls(**parts, made_of=content["made_of"])
 
 
 _PARTS = ("train", "validation", "test")
@@ -134,30 +140,63 @@ def take_in(
         decodes: see `prepare`.
 
     Raises:
-        ArgumentError: what is named cannot be meant.
+        ArgumentError: what is named cannot be meant, is not what a run that goes on began with,
+            or its files would be made where others are.
         DataError: it cannot be read, or too much of it cannot be used.
     """
     data = arguments.data
     train, validation = named_sources(data)
+    named = (*train, *validation)
     if not is_prepared(data):
-        for source in (*train, *validation):
+        for source in named:
             console.print(told_of(source), markup=False)
         return Intake(train, validation)
     folder = run_folder / PREPARED_IN_RUN
     state = PartialState()
     if is_resumed and (folder / INTAKE_FILE).is_file():
-        return Intake.load(folder / INTAKE_FILE)
-    if state.is_main_process:
-        (folder / INTAKE_FILE).unlink(missing_ok=True)
-    state.wait_for_everyone()
+        return _as_before(named, run_folder, console=console)
     if state.is_main_process:
         make_folder(run_folder)
+        clear_prepared(folder, named, made=(*_PARTS, SPLIT_FOLDER, INTAKE_FILE))
+    state.wait_for_everyone()
+    if state.is_main_process:
+        made_of = hashes_of(named, run_folder=run_folder)
         intake = prepare(arguments, folder=folder, console=console, decodes=decodes)
-        intake.save(folder / INTAKE_FILE)
+        if torn := changed(made_of, hashes_of(named, run_folder=run_folder)):
+            raise DataError(
+                f"{', '.join(torn)}: changed while it was read. Nothing was trained. Start again "
+                "when nothing writes to it."
+            )
+        replace(intake, made_of=made_of).save(folder / INTAKE_FILE)
         return intake
     while not (folder / INTAKE_FILE).is_file():  # where the first fails, the launcher ends all
         time.sleep(WAIT_S)
     return Intake.load(folder / INTAKE_FILE)
+
+
+def _as_before(named: Sources, run_folder: Path, *, console: Console) -> Intake:
+    """Return the data sets that a run began with, and tell where what is named has changed since.
+
+    Raises:
+        ArgumentError: others are named now.
+    """
+    folder = run_folder / PREPARED_IN_RUN
+    intake = Intake.load(folder / INTAKE_FILE)
+    now = hashes_of(named, run_folder=run_folder)
+    if now.keys() != intake.made_of.keys():
+        raise ArgumentError(
+            f"The data of this run were made of {', '.join(intake.made_of)}, and named now are "
+            f"{', '.join(now)}. Nothing was changed. A run goes on with the data that it began "
+            "with: name these, or begin another run with another --output_dir."
+        )
+    for path in changed(intake.made_of, now):
+        console.print(
+            f"Warning: {path} has changed since this run began. The run goes on with the data "
+            f"that it began with, which are in {folder}; for a run on the new ones give another "
+            "--output_dir.",
+            markup=False,
+        )
+    return intake
 
 
 def prepare(
@@ -166,16 +205,13 @@ def prepare(
     """Return the data sets of a run, converted, divided and checked into a folder.
 
     Args:
-        folder: of files that were made here before, none but the journal of the check is kept.
+        folder: without any such files; a journal of the check may be there.
         decodes: check all media by decoding them.
 
     Raises:
         ArgumentError, DataError: see `take_in`.
     """
     data, tell = arguments.data, partial(console.print, markup=False)
-    for name in (*_PARTS, SPLIT_FOLDER):
-        rmtree(folder / name, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
     train, validation = named_sources(data)
     parts: dict[str, list[Source]] = {name: [] for name in _PARTS}
     convert = partial(as_records, max_bad_fraction=data.max_bad_fraction, tell=tell)
@@ -188,7 +224,7 @@ def prepare(
         if made is source:
             parts["train"].append(source)
             continue
-        divided = _divide(
+        divided = divide(
             made, arguments, fractions, folder=folder / SPLIT_FOLDER / str(number), tell=tell
         )
         for name, own in divided.items():
@@ -203,65 +239,12 @@ def prepare(
             f"{names_of(train)}: no records are left for {missing[0]}; name files with "
             "--validation_data_path, or give --split_fractions 1 0 0 to train without validation"
         )
-    intake = Intake(**{name: tuple(found) for name, found in parts.items()})
+    intake = Intake(tuple(parts["train"]), tuple(parts["validation"]), tuple(parts["test"]))
     return (
         _check(intake, arguments, folder=folder / CHECKED_FOLDER, console=console)
         if decodes
         else intake
     )
-
-
-def _divide(
-    source: Source,
-    arguments: Arguments,
-    wanted: Sequence[float],
-    *,
-    folder: Path,
-    tell: Callable[[str], object],
-) -> dict[str, Source]:
-    """Return the splits of a source: those that its records name, else shares of it by group.
-
-    Where records name training and test data only, validation data are taken from the former.
-    """
-    is_named = any(
-        isinstance(row, dict) and row.get("split") for _, row in read_rows(Path(source.path))
-    )
-    divide = partial(
-        split_manifest,
-        seed=arguments.training.order_seed,
-        max_bad_fraction=arguments.data.max_bad_fraction,
-        by_content=True,
-    )
-    result = divide(
-        source.path,
-        out=folder / "divided",
-        image_folder=source.image_folder,
-        fractions=[1.0, 0.0, 0.0] if is_named else wanted,
-    )
-    rejected = list(result.rejected)
-    results = {name: (path, result) for name, path in result.paths.items()}
-    if wanted[1] > 0 and "validation" not in results and "train" in results:
-        share = wanted[1] / (wanted[0] + wanted[1])
-        taken = divide(
-            results["train"][0],
-            out=folder / "taken",
-            image_folder=result.image_folder,
-            fractions=[1 - share, share, 0.0],
-            override=True,
-        )
-        results |= {name: (path, taken) for name, path in taken.paths.items()}
-        rejected += taken.rejected
-    write_lines(
-        folder / REJECTED_FILE, ({"id": one.record_id, "reason": one.message} for one in rejected)
-    )
-    for name, (path, found) in results.items():
-        tell(f"{name}: {found.counts[name].records:,} records in {path}")
-    for note in result.notes:
-        tell(f"  {note}")
-    return {
-        name: replace(source, path=str(path), image_folder=_text(found.image_folder))
-        for name, (path, found) in results.items()
-    }
 
 
 def _check(intake: Intake, arguments: Arguments, *, folder: Path, console: Console) -> Intake:
@@ -277,11 +260,8 @@ def _check(intake: Intake, arguments: Arguments, *, folder: Path, console: Conso
         console=console,
     )
     checked.refuse_bad(arguments.data.max_bad_fraction)
-    return Intake(**{name: checked.clean[name] for name in _PARTS})
-
-
-def _text(path: Path | str | None) -> str | None:
-    return None if path is None else str(path)
+    clean = checked.clean
+    return Intake(clean["train"], clean["validation"], clean["test"])
 
 
 def _as_dict(source: Source) -> dict[str, Any]:
