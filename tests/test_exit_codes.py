@@ -24,6 +24,9 @@ from flipbook.cli import main
 from flipbook.data.generated.write import GeneratedData
 from flipbook.data.sources import Source
 from flipbook.errors import EXIT_CODES, FlipbookError, MediaError, TrainingError, storage_words
+from flipbook.train.arguments import Arguments
+from flipbook.train.parsing import parse_arguments
+from flipbook.train.record import write_arguments
 from flipbook.train.run import RunResult
 
 PAGE = Path(__file__).parents[1] / "docs" / "exit_codes.md"
@@ -216,6 +219,26 @@ def test_a_signal_ends_a_command_that_keeps_nothing(
     assert signal.getsignal(number) is before
 
 
+def test_a_signal_within_a_finalizer_is_heard(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python drops what is raised there, with a few lines on stderr."""
+    from flipbook.apps import info
+
+    class Closing:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def work(_: object) -> None:
+        kept = [Closing()]
+        kept.clear()
+        time.sleep(60)
+
+    monkeypatch.setattr(info, "run", work)
+    assert main(["info", "tiny"]) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "flipbook: stopped by SIGTERM\n"
+
+
 def test_a_closed_output_is_quiet() -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -246,13 +269,13 @@ def test_ranks_tell_the_same_once(
 @pytest.mark.parametrize(
     ("asked", "error", "code", "words"),
     [
-        ("SIGTERM", None, 75, "Stopped by SIGTERM after the last step. "),
+        (signal.SIGTERM, None, 75, "Stopped by SIGTERM after the last step. "),
         (None, KeyboardInterrupt(), 75, "Stopped by Ctrl-C while it was scored. "),
         (None, MediaError("a.mp4", "torn"), 3, "a.mp4: torn\n"),
     ],
 )
 def test_scoring_that_ends_early_says_that_the_model_is_there(
-    asked: str | None,
+    asked: int | None,
     error: BaseException | None,
     code: int,
     words: str,
@@ -266,7 +289,8 @@ def test_scoring_that_ends_early_says_that_the_model_is_there(
         assert error is not None
         raise error
 
-    result = RunResult(tmp_path, tmp_path / "model", True, (Source("b.json"),), asked)
+    result = RunResult(tmp_path, tmp_path / "model", True, (Source("b.json"),))
+    result.stop.signal_number = asked
     monkeypatch.setattr(train, "train", lambda *_, then, **__: then(result))
     monkeypatch.setattr(train, "_claim", stop)
     assert main(["train", "--data_path", "a.json", "--use_cpu"]) == code
@@ -288,6 +312,75 @@ def test_a_run_that_begins_says_what_is_left_of_it(
     (tmp_path / "checkpoint-4").mkdir()
     assert main(words) == 75
     assert f"Kept is {tmp_path / 'checkpoint-4'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("place", "when"), [("_release", "after the last step"), ("_claim", "while it was scored")]
+)
+def test_a_signal_when_the_model_is_there_tells_how_to_score_it(
+    place: str,
+    when: str,
+    fast_vlm_folder: Path,
+    generated: GeneratedData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from flipbook.apps import train
+    from flipbook.train import run
+
+    def score(*_: object, **__: object) -> None:
+        assert place == "_claim"
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("a signal ends the scoring at once")
+
+    release = run._release
+
+    def let_go(trainer: Any) -> None:
+        if place == "_release":
+            os.kill(os.getpid(), signal.SIGTERM)
+        release(trainer)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(run, "_release", let_go)
+    monkeypatch.setattr(train, "_claim", score)
+    flags = {"max_steps": 1, "validation_data_path": generated.validation, "eval_strategy": "no"}
+    folder = tmp_path / "run"
+    assert main(_train_words(fast_vlm_folder, generated.train, folder, **flags)) == 75
+    told = capsys.readouterr().err
+    assert f"Stopped by SIGTERM {when}. The model is tuned and saved in {folder / 'model'}" in told
+    assert f"\n  flipbook evaluate --model {folder} --data_path {generated.validation}\n" in told
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_run_folder_with_another_name_is_refused_or_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from flipbook.apps import train
+
+    begun: list[str] = []
+
+    def begin(arguments: Arguments, **_: object) -> RunResult:
+        begun.append(str(arguments.training.output_dir))
+        return RunResult(tmp_path, tmp_path / "model", is_main_process=False)
+
+    monkeypatch.setattr(train, "learn", begin)
+    old, new = tmp_path / "old", tmp_path / "new"
+    (new / "checkpoint-4").mkdir(parents=True)
+    config = write_arguments(
+        new, parse_arguments(["--data_path=a.json", "--use_cpu", f"--output_dir={old}"])
+    )
+    words = ["train", str(config), "--resume_from_checkpoint", "latest"]
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert f"the run folder that it names is another (output_dir: {old})" in told
+    assert f"Give --output_dir {new} to go on there, or --output_dir {old} if" in told
+    for folder in (new, old):
+        assert main([*words, "--output_dir", str(folder)]) == 0
+    assert main(words[:2]) == 0  # another run, with the same settings
+    (new / "checkpoint-4").rmdir()
+    assert main(words) == 0
+    assert begun == [str(new), str(old), str(old), str(old)]
 
 
 def _begin(run: Path, words: list[str], *, num_lines: int, launcher: tuple[str, ...] = ()) -> Any:

@@ -21,15 +21,14 @@ import os
 import select
 import signal
 import sys
-import threading
 import time
 import traceback
 import warnings
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
+from flipbook.apps.stopping import STOPPING, obeying_signals
 from flipbook.errors import (
     ArgumentError,
     AskedToStop,
@@ -58,7 +57,6 @@ COMMANDS = {
     "quickstart": "make clips, tune the embedded model on them, and score it",
 }
 OF_DATACLASSES = ("plan", "train", "encode")  # whose flags are the fields of the arguments
-STOPPING = ("SIGTERM", "SIGHUP", "SIGUSR1")  # as Ctrl-C: a scheduler, a closed terminal, SLURM
 CLOSED_OUTPUT = 141  # what shells show of a program that SIGPIPE has ended
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # where torchrun looks for what went wrong in a process
 
@@ -86,7 +84,7 @@ def main(words: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     _quieten()
     try:
-        with _obeying_signals():
+        with obeying_signals():
             _dispatch(words)
             sys.stdout.flush()
     except KeyboardInterrupt as stop:
@@ -109,31 +107,6 @@ def main(words: Sequence[str] | None = None) -> int:
         _tell(known)
         return known.exit_code
     return 0
-
-
-@contextmanager
-def _obeying_signals() -> Iterator[None]:
-    """Let signals that ask a process to stop end it as Ctrl-C does, with all that cleans up."""
-    own = os.getpid()
-
-    def stop(number: int, _: FrameType | None) -> None:
-        if os.getpid() != own:  # a copy of this process, which does as it would without us
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-            return
-        raise AskedToStop(number)
-
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        numbers = [getattr(signal, name) for name in STOPPING if hasattr(signal, name)]
-        # One that was ignored from the start, as under `nohup`, still is.
-        obeyed = [n for n in numbers if signal.getsignal(n) is signal.SIG_DFL]
-        before = {number: signal.signal(number, stop) for number in obeyed}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _tell_stop(stop: KeyboardInterrupt) -> int:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import threading
+from contextlib import closing
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import SimpleNamespace
@@ -176,7 +177,7 @@ def test_what_only_a_model_is_left_of_does_not_say_that_it_goes_on(tmp_path: Pat
 
 
 def _interrupt_twice(run_folder: Path) -> None:
-    with stoppable(_trainer(run_folder)):
+    with closing(StopRequest()) as stop, stoppable(_trainer(run_folder), stop):
         os.kill(os.getpid(), signal.SIGTERM)  # a scheduler may repeat itself
         os.kill(os.getpid(), signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGINT)
@@ -202,7 +203,8 @@ def test_torchrun_repeats_what_the_terminal_sent(
 def test_every_error_of_a_run_says_what_is_kept(tmp_path: Path, error: Exception) -> None:
     (tmp_path / "checkpoint-20").mkdir()
     (tmp_path / "checkpoint-5").mkdir()
-    with pytest.raises(type(error)) as caught, stoppable(_trainer(tmp_path)):
+    stopped = pytest.raises(type(error))
+    with closing(StopRequest()) as stop, stopped as caught, stoppable(_trainer(tmp_path), stop):
         raise error
     (note,) = caught.value.__notes__
     assert f"Kept is {tmp_path / 'checkpoint-20'}" in note

@@ -26,6 +26,7 @@ from flipbook.train.examining.followed import FOLLOWED_FILE
 from flipbook.train.features import store_folder, store_max_bytes
 from flipbook.train.parsing import make_parser, parse_arguments
 from flipbook.train.run import RunResult, train
+from flipbook.train.run_folder import refuse_moved
 from flipbook.train.signals import ended_early
 
 
@@ -34,12 +35,17 @@ def run(words: Sequence[str]) -> None:
 
     Raises:
         FlipbookError: see `flipbook.train.run.train`.
+        ArgumentError: a configuration file goes on elsewhere than where its checkpoints are.
         StoppedError: a signal asked for it, and something is kept.
     """
     if {"-h", "--help"} & set(words):
         make_parser().print_help()
         return
     arguments = parse_arguments(words)
+    is_named = any(word.split("=")[0] == "--output_dir" for word in words)
+    if not words[0].startswith("-") and not is_named:
+        args = arguments.training
+        refuse_moved(Path(words[0]), Path(str(args.output_dir)), args.resume_from_checkpoint)
     console = LastingConsole(highlight=False, soft_wrap=True)
 
     def score(result: RunResult) -> None:
@@ -65,6 +71,8 @@ def learn(
 ) -> RunResult:
     """Return what a run leaves; tell of one that is stopped before its first step.
 
+    A wish to stop that comes when all is done changes nothing.
+
     Args:
         then: scores it, in the main process, while no other run may write into its folder.
 
@@ -73,20 +81,24 @@ def learn(
         StoppedError: a signal asked for it, and there is a checkpoint to go on from.
         AskedToStop: it did, and there is none.
     """
+    done: list[RunResult] = []
+
+    def score(result: RunResult) -> None:
+        if result.is_main_process:
+            then(result)
+        done.append(result)
+
     try:
-        return train(
-            arguments,
-            console=console,
-            then=lambda result: then(result) if result.is_main_process else None,
-        )
+        return train(arguments, console=console, then=score)
     except KeyboardInterrupt as stop:
+        if done:
+            return done[0]
         if isinstance(stop, AskedToStop) and stop.told:
             raise
         told = f"Stopped by {reason_of(stop)} before the first step"
         raise ended_early(stop, Path(str(arguments.training.output_dir)), told) from None
 
 
-@watched_command()
 def claim(
     arguments: Arguments, result: RunResult, sources: Sequence[Source], *, console: Console
 ) -> None:
@@ -99,7 +111,8 @@ def claim(
     if result.asked_to_stop is not None:
         raise StoppedError(f"Stopped by {result.asked_to_stop} after the last step. {kept}")
     try:
-        _claim(arguments, result, sources, console=console)
+        with result.stop.at_once():
+            _claim(arguments, result, sources, console=console)
     except KeyboardInterrupt as stop:
         raise StoppedError(f"Stopped by {reason_of(stop)} while it was scored. {kept}") from None
     except (FlipbookError, OSError, RuntimeError, MemoryError) as error:
@@ -119,6 +132,7 @@ def _how_to_score(result: RunResult, sources: Sequence[Source]) -> str:
     )
 
 
+@watched_command()
 def _claim(
     arguments: Arguments, result: RunResult, sources: Sequence[Source], *, console: Console
 ) -> None:

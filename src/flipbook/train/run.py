@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import gc
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ from flipbook.train.ranks.failing import in_company
 from flipbook.train.record import write_arguments, write_environment
 from flipbook.train.resume.going_on import GoingOn
 from flipbook.train.run_folder import Begun, held
-from flipbook.train.signals import stoppable
+from flipbook.train.signals import StopRequest, stoppable
 from flipbook.train.start import (
     fit_to_checkpoint,
     load_start_model,
@@ -64,14 +65,19 @@ class RunResult:
         model_folder: the tuned model; plain `transformers` loads it.
         is_main_process: whether this process is the one that reports.
         claimed: the data sets on which the model is to be scored.
-        asked_to_stop: by what, after the last step; None for a run that was left alone.
+        stop: notes that a signal asks to stop, as long as the folder is held.
     """
 
     run_folder: Path
     model_folder: Path
     is_main_process: bool
     claimed: tuple[Source, ...] = ()
-    asked_to_stop: str | None = None
+    stop: StopRequest = field(default_factory=StopRequest)
+
+    @property
+    def asked_to_stop(self) -> str | None:
+        """By what, after the last step; None for a run that was left alone."""
+        return self.stop.name
 
 
 @in_company
@@ -81,7 +87,8 @@ def train(
     """Return where the tuned model is, after training it.
 
     Args:
-        then: what else is done with the run while its folder is still held for it alone.
+        then: what else is done with the run while its folder is still held for it alone. Signals
+            are noted until the end, but for what is done within `stop.at_once()`.
 
     Raises:
         ArgumentError: the arguments contradict each other or the run folder is taken.
@@ -94,14 +101,18 @@ def train(
     """
     args = arguments.training
     shown = console if args.process_index == 0 else Console(quiet=True)
-    with held(Path(str(args.output_dir)), args.resume_from_checkpoint, console=shown) as begun:
-        result = _train(arguments, begun, console=shown)
+    run_folder, stop = Path(str(args.output_dir)), StopRequest(is_telling=args.process_index == 0)
+    with (
+        closing(stop),
+        held(run_folder, args.resume_from_checkpoint, console=shown) as begun,
+    ):
+        result = _train(arguments, begun, stop, console=shown)
         if then is not None:
             then(result)
         return result
 
 
-def _train(arguments: Arguments, begun: Begun, *, console: Console) -> RunResult:
+def _train(arguments: Arguments, begun: Begun, stop: StopRequest, *, console: Console) -> RunResult:
     args, shown = arguments.training, console
     run_folder = Path(str(args.output_dir))
     is_main = args.process_index == 0
@@ -147,12 +158,12 @@ def _train(arguments: Arguments, begun: Begun, *, console: Console) -> RunResult
     if is_main:
         prove(data, data_args, console=shown)
     fit_to_memory(trainer, batches, plan, arguments=arguments, console=shown)
-    with stoppable(trainer) as stop:
+    with stoppable(trainer, stop):
         _learn(trainer, begun.goes_on_from, ledger)
         _tell_end(trainer, stopping, console=shown)
         model_folder = save_run(trainer, arguments, checkpoint, run_folder=run_folder, base=base)
-    _release(trainer)
-    return RunResult(run_folder, model_folder, is_main, intake.claimed, stop.name)
+        _release(trainer)
+    return RunResult(run_folder, model_folder, is_main, intake.claimed, stop)
 
 
 def _write_facts(

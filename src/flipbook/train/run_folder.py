@@ -19,6 +19,7 @@ from rich.console import Console
 from flipbook.data.written import bring_back
 from flipbook.errors import ArgumentError, StorageError
 from flipbook.model.folders import ADAPTER_IN_RUN, MODEL_IN_RUN
+from flipbook.train.checkpoints.aside import refuse_set_aside, told_of_later
 from flipbook.train.checkpoints.choosing import Chosen, Tell, named, newest_whole
 from flipbook.train.checkpoints.identity import RUN_FILE, new_run_id, read_run_id, write_run_id
 from flipbook.train.checkpoints.places import steps_in, sweep
@@ -94,6 +95,28 @@ def held_for_files(run_folder: Path) -> Iterator[bool]:
         yield decided_by_main(begin)
 
 
+def refuse_moved(config: Path, run_folder: Path, asked: str | None) -> None:
+    """Check that a run goes on in the folder whose configuration file was given.
+
+    Args:
+        config: the file.
+        run_folder: what that file says of it; where the command line does, that is meant.
+        asked: what `--resume_from_checkpoint` says.
+
+    Raises:
+        ArgumentError: the file lies beside checkpoints, and names another folder, as that of a run
+            folder which was renamed or copied does.
+    """
+    here = config.parent
+    if not _goes_on(asked) or here.resolve() == run_folder.resolve() or not steps_in(here):
+        return
+    raise ArgumentError(
+        f"{config} lies in a folder with checkpoints, and the run folder that it names is another "
+        f"(output_dir: {run_folder}), so none of them would be gone on from. Nothing was changed. "
+        f"Give --output_dir {here} to go on there, or --output_dir {run_folder} if that is meant."
+    )
+
+
 def make_folder(run_folder: Path) -> None:
     """Make the folder of a run.
 
@@ -134,13 +157,19 @@ def _begin(run_folder: Path, asked: str | None, *, tell: Tell) -> Begun:
         write_run_id(run_folder, run_id)
     if chosen is None:
         return Begun(None, run_id)
-    _tell_later(run_folder, chosen, tell=tell)
+    told = told_of_later(run_folder, chosen.manifest.step, run_id=run_id)
+    if told is not None:
+        tell(told)
     return Begun(str(chosen.folder), run_id)
+
+
+def _goes_on(asked: str | None) -> bool:
+    return asked is not None and asked.lower() != "false"
 
 
 def _choose(run_folder: Path, asked: str | None, *, tell: Tell) -> Chosen | None:
     done = _done_in(run_folder)
-    if asked is None or asked.lower() == "false":
+    if asked is None or not _goes_on(asked):
         if done or steps_in(run_folder):
             raise ArgumentError(
                 f"{run_folder} already holds a run. Continue it with --resume_from_checkpoint "
@@ -149,6 +178,7 @@ def _choose(run_folder: Path, asked: str | None, *, tell: Tell) -> Chosen | None
         return None
     run_id = read_run_id(run_folder)
     if asked.lower() not in RESUME_WORDS:
+        refuse_set_aside(Path(asked), run_folder)
         return named(Path(asked), run_id=run_id)
     chosen = newest_whole(run_folder, run_id=run_id, tell=tell)
     if chosen is None and done:
@@ -157,19 +187,13 @@ def _choose(run_folder: Path, asked: str | None, *, tell: Tell) -> Chosen | None
             "and no checkpoint to go on from. Nothing was changed. Use it as it is, or give "
             "another --output_dir for a new run."
         )
+    if chosen is None:
+        tell(
+            f"{run_folder} holds no checkpoint of this run, so it begins at its first step "
+            f"(--resume_from_checkpoint {asked})."
+        )
     return chosen
 
 
 def _done_in(run_folder: Path) -> list[str]:
     return [name for name in (MODEL_IN_RUN, ADAPTER_IN_RUN) if (run_folder / name).exists()]
-
-
-def _tell_later(run_folder: Path, chosen: Chosen, *, tell: Tell) -> None:
-    """Tell of checkpoints that a run which goes back leaves behind."""
-    step = chosen.manifest.step
-    later = [str(found) for found in steps_in(run_folder) if found > step]
-    if later:
-        tell(
-            f"The run goes on from step {step}; its checkpoints of later steps "
-            f"({', '.join(later)}) stay until it gets there again."
-        )

@@ -42,8 +42,8 @@ STOPPING = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 class StopRequest:
     """Notes that a signal asks to stop, instead of stopping at once; a second Ctrl-C does that.
 
-    Signals are noted inside of `with`, in the main thread, and as before elsewhere. One that was
-    ignored, as SIGHUP is under `nohup`, still is.
+    Signals are noted from `listen` to `close`, in the main thread, and as before elsewhere. One
+    that was ignored, as SIGHUP is under `nohup`, still is.
 
     Args:
         is_telling: say on stderr that the wish was heard.
@@ -56,17 +56,43 @@ class StopRequest:
         self._process = os.getpid()
         self._before: dict[int, Any] = {}
 
-    def __enter__(self) -> Self:
+    def listen(self) -> None:
+        """Note signals from here on."""
         if threading.current_thread() is threading.main_thread():
             for number in stop_signals():
-                if signal.getsignal(number) is not signal.SIG_IGN:
+                if signal.getsignal(number) not in (signal.SIG_IGN, self._note):
                     self._before[number] = signal.signal(number, self._note)
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Let signals do from here on what they did before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before.clear()
+
+    def __enter__(self) -> Self:
+        self.listen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Let a signal end at once what is done within, and note those that come later.
+
+        Raises:
+            AskedToStop: one was noted before.
+        """
+        self._is_telling = False  # there is no step any more that would be finished
+        was_listening = bool(self._before)
+        self.close()
+        try:
+            if self.signal_number is not None:
+                raise AskedToStop(self.signal_number)
+            yield
+        finally:
+            if was_listening:
+                self.listen()
 
     @property
     def name(self) -> str | None:
@@ -133,8 +159,13 @@ class StopsBetweenSteps(Trainer):
 
 
 @contextmanager
-def stoppable(trainer: StopsBetweenSteps) -> Iterator[StopRequest]:
+def stoppable(trainer: StopsBetweenSteps, stop: StopRequest) -> Iterator[None]:
     """Let a run be stopped while it learns and saves; tell what is kept however it ends.
+
+    Args:
+        trainer: of the run.
+        stop: listens from here on, and is not closed: what comes between the last step and what is
+            done with the model must not get lost.
 
     Raises:
         StoppedError: at once, by a second Ctrl-C.
@@ -142,14 +173,15 @@ def stoppable(trainer: StopsBetweenSteps) -> Iterator[StopRequest]:
     """
     run_folder = Path(str(trainer.args.output_dir))
     try:
-        with StopRequest(is_telling=trainer.args.process_index == 0) as trainer.stop:
-            yield trainer.stop
-    except KeyboardInterrupt as stop:
-        if isinstance(stop, AskedToStop) and stop.told:
+        trainer.stop = stop
+        stop.listen()
+        yield
+    except KeyboardInterrupt as error:
+        if isinstance(error, AskedToStop) and error.told:
             raise
         done = trainer.state.global_step
         told = f"Stopped at once by a second Ctrl-C, after step {done} of {trainer.state.max_steps}"
-        raise ended_early(stop, run_folder, told) from None
+        raise ended_early(error, run_folder, told) from None
     except (StoppedError, CheckpointError):  # which say themselves from where a run goes on
         raise
     except (FlipbookError, OSError, RuntimeError, MemoryError) as error:

@@ -31,7 +31,9 @@ def _run(folder: Path, *steps: int) -> Path:
 
 def test_a_run_begins_with_an_id_of_its_own(tmp_path: Path) -> None:
     assert _start(tmp_path / "a", None) == (None, "")
-    assert _start(tmp_path / "b", "latest") == (None, "")
+    name, told = _start(tmp_path / "b", "latest")
+    assert name is None
+    assert "holds no checkpoint of this run, so it begins at its first step" in told
     assert not list(tmp_path.iterdir())  # nothing was written, so nothing is left
     ids = set()
     for asked in (None, "latest"):
@@ -72,7 +74,7 @@ def test_a_named_one_must_be_whole(tmp_path: Path) -> None:
     run = _run(tmp_path, 2, 4)
     name, told = _start(run, str(run / "checkpoint-2"))
     assert name == "checkpoint-2"
-    assert "checkpoints of later steps (4) stay" in told
+    assert "its checkpoints of later steps (checkpoint-4) are set aside in" in told
     (run / "checkpoint-2" / "model.safetensors").write_bytes(bytes(40))
     with pytest.raises(CheckpointError, match="model.safetensors is not what was written"):
         _start(run, str(run / "checkpoint-2"))

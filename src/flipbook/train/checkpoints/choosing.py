@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flipbook.errors import ArgumentError, CheckpointError
 from flipbook.train.checkpoints.manifest import Manifest, read_manifest, verify
-from flipbook.train.checkpoints.places import checkpoint_of, step_of, steps_in
+from flipbook.train.checkpoints.places import checkpoint_of, other_run, step_of, steps_in
 
 Tell = Callable[[str], object]
 
@@ -41,7 +41,7 @@ def newest_whole(run_folder: Path, *, run_id: str | None, tell: Tell) -> Chosen 
     for step in reversed(steps_in(run_folder)):
         folder = checkpoint_of(run_folder, step)
         try:
-            if (other := _other_run(folder, run_id)) is not None:
+            if (other := other_run(folder, run_id)) is not None:
                 tell(f"{folder} is passed over: it is of another run ({other}).")
                 continue
             chosen = _verified(folder)
@@ -78,7 +78,7 @@ def named(folder: Path, *, run_id: str | None) -> Chosen:
             f"--resume_from_checkpoint {folder}: there is no such folder. Use 'latest' for the "
             "newest one in the run folder."
         )
-    other = _other_run(folder, run_id)
+    other = other_run(folder, run_id)
     if other is not None:
         raise CheckpointError(
             f"{folder}: is of another run ({other}) than the output folder ({run_id}). Nothing "
@@ -101,11 +101,6 @@ def _verified(folder: Path) -> Chosen:
             "run can go on from it. Begin a new one with --model_name_or_path and this folder."
         )
     return Chosen(folder, manifest)
-
-
-def _other_run(folder: Path, run_id: str | None) -> str | None:
-    found = read_manifest(folder).run_id
-    return None if run_id is None or found == run_id else found
 
 
 def _only_run(run_folder: Path) -> str | None:

@@ -15,6 +15,7 @@ import torch
 from transformers import set_seed
 
 from flipbook.errors import CheckpointError
+from flipbook.train.checkpoints.aside import set_aside_later
 from flipbook.train.checkpoints.manifest import read_manifest, refuse_pickles, verify
 from flipbook.train.checkpoints.places import checkpoint_of
 from flipbook.train.checkpoints.plain_state import load_state
@@ -31,6 +32,7 @@ class ExactResume(WholeSaves):
 
     Raises:
         CheckpointError: a file is missing or wrong; nothing is passed over in silence.
+        StorageError: what the run leaves behind cannot be set aside.
     """
 
     verified: str | None = None
@@ -65,6 +67,17 @@ class ExactResume(WholeSaves):
                 "--load_best_model_at_end false."
             )
         return self.state.best_model_checkpoint
+
+    def _prepare_for_training(self, max_steps: int, *args: Any, **kwargs: Any) -> Any:
+        """Load what the run goes on from; then only set aside what it leaves behind."""
+        prepared: Any = super()._prepare_for_training(  # type: ignore[no-untyped-call]
+            max_steps, *args, **kwargs
+        )
+        step = self.state.global_step
+        if 0 < step < max_steps:
+            folder, run_id = self._run_folder, self.run_id
+            decided_by_main(lambda: set_aside_later(folder, step, run_id=run_id))
+        return prepared
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         if self.state.global_step >= self.state.max_steps:

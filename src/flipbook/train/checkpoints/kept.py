@@ -10,6 +10,7 @@ import shlex
 from pathlib import Path
 
 from flipbook.errors import CheckpointError
+from flipbook.train.checkpoints.identity import read_run_id
 from flipbook.train.checkpoints.manifest import read_manifest
 from flipbook.train.checkpoints.places import newest_checkpoint
 
@@ -23,7 +24,7 @@ def note_what_is_kept(error: BaseException, run_folder: Path) -> None:
 
 def what_is_kept(run_folder: Path) -> str:
     """Return in words from which checkpoint a run that ended before its time can go on, and how."""
-    newest = newest_checkpoint(run_folder)
+    newest = _newest(run_folder)
     if newest is None:
         return f"{run_folder} holds no checkpoint yet, so it begins anew."
     if not can_go_on(run_folder):
@@ -39,7 +40,7 @@ def what_is_kept(run_folder: Path) -> str:
 
 def can_go_on(run_folder: Path) -> bool:
     """Return whether there is a checkpoint with all that a run needs; verified as it is taken."""
-    newest = newest_checkpoint(run_folder)
+    newest = _newest(run_folder)
     try:
         return newest is not None and read_manifest(newest).can_go_on
     except CheckpointError:
@@ -52,3 +53,12 @@ def command_to_go_on(run_folder: Path) -> str:
     program = "flipbook" if width == 1 else f"torchrun --nproc_per_node {width} -m flipbook"
     config = shlex.quote(str(run_folder / "config.yaml"))
     return f"{program} train {config} --resume_from_checkpoint latest"
+
+
+def _newest(run_folder: Path) -> Path | None:
+    """Return the newest checkpoint of the run whose folder it is."""
+    try:
+        run_id = read_run_id(run_folder)
+    except CheckpointError:
+        run_id = None
+    return newest_checkpoint(run_folder, run_id)

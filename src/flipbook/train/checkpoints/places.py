@@ -47,10 +47,33 @@ def steps_in(run_folder: Path) -> list[int]:
     return sorted(step for step in found if step is not None)
 
 
-def newest_checkpoint(run_folder: Path) -> Path | None:
-    """Return the checkpoint of the highest step; whether it is whole is seen when it is taken."""
-    steps = steps_in(run_folder)
+def own_steps(run_folder: Path, run_id: str | None) -> list[int]:
+    """Return the steps of all checkpoints but those of other runs, the first step first.
+
+    Whether they are whole is seen when one is taken.
+
+    Args:
+        run_folder: where they stand.
+        run_id: of the run; None where nothing tells.
+    """
+    found = steps_in(run_folder)
+    return [step for step in found if not _is_foreign(checkpoint_of(run_folder, step), run_id)]
+
+
+def newest_checkpoint(run_folder: Path, run_id: str | None) -> Path | None:
+    """Return the checkpoint of the highest step of a run, see `own_steps`; None without any."""
+    steps = own_steps(run_folder, run_id)
     return checkpoint_of(run_folder, steps[-1]) if steps else None
+
+
+def other_run(folder: Path, run_id: str | None) -> str | None:
+    """Return of which other run a checkpoint is; None where it is of this one, or nothing tells.
+
+    Raises:
+        CheckpointError: its manifest is missing or damaged.
+    """
+    found = read_manifest(folder).run_id
+    return None if run_id is None or found == run_id else found
 
 
 def whole_steps(run_folder: Path, run_id: str) -> dict[int, Manifest]:
@@ -82,7 +105,7 @@ def put_in_place(run_folder: Path, step: int, *, run_id: str) -> Path:
     staged, folder = staged_of(run_folder, step), checkpoint_of(run_folder, step)
     sync_tree(staged)
     if folder.exists() and not _is_of(folder, run_id):
-        folder.rename(_free_name(run_folder, f"other-{folder.name}"))
+        folder.rename(free_name(run_folder, f"other-{folder.name}"))
     put_folder(staged, folder)
     with suppress(OSError):  # an empty folder does no harm
         staged.parent.rmdir()
@@ -118,7 +141,15 @@ def _is_of(folder: Path, run_id: str) -> bool:
         return False
 
 
-def _free_name(run_folder: Path, name: str) -> Path:
+def _is_foreign(folder: Path, run_id: str | None) -> bool:
+    try:
+        return other_run(folder, run_id) is not None
+    except CheckpointError:
+        return False
+
+
+def free_name(run_folder: Path, name: str) -> Path:
+    """Return a path that is not there: the name with the first number that is free."""
     number = 1
     while (path := run_folder / f"{name}.{number}").exists():
         number += 1

@@ -3,8 +3,8 @@
     whole checkpoints of the run, how many are wanted, the newest, the best  ->  those to delete
 
 By number, never by time. The newest and the best always stay, also where fewer are wanted. Damaged
-ones, those of other runs, and those of later steps, which a run that went back to an older
-checkpoint has left, are not counted and not touched.
+ones, those of other runs, and those that a run which went back has set aside, are not counted and
+not touched.
 """
 
 from __future__ import annotations
