@@ -23,6 +23,7 @@ from flipbook.train.arguments import DataArguments
 from flipbook.train.ledger.counts import TrainedCounts
 from flipbook.train.ledger.upstream import Upstream
 from flipbook.train.ledger.writing import check_promise, told_of_ledger, write_ledger
+from flipbook.train.progress import ProgressCallback
 
 pytestmark = pytest.mark.guarantee(4)
 
@@ -121,7 +122,7 @@ def test_a_run_that_ends_before_its_last_step_is_an_error(
     def stop(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         control.should_training_stop = True  # as the library does where a loader gives nothing
 
-    monkeypatch.setattr("flipbook.train.progress.ProgressCallback.on_substep_end", stop, False)
+    monkeypatch.setattr(ProgressCallback, "on_substep_end", stop, raising=False)
     with pytest.raises(TrainingError, match=r"ended after step [01] of 3, and nothing had asked"):
         tune(tmp_path / "run", max_steps=3, gradient_accumulation_steps=2)
     assert not (tmp_path / "run" / "model").exists()
