@@ -75,7 +75,7 @@ def test_every_setting_is_read_somewhere(kind: type) -> None:
     inherited = {f.name for f in dataclasses.fields(TrainingArguments.__mro__[1])}
     fields = ("arguments.py", "data_arguments.py", "parsing.py")
     texts = [p.read_text() for p in MODULES if p.name not in fields]
-    texts.append((SOURCE / "train" / "arguments.py").read_text().split("def __post_init__")[1])
+    texts.append((SOURCE / "train" / "arguments.py").read_text().split("def __post_init__", 1)[1])
     unread = [
         name
         for name in own

@@ -27,7 +27,7 @@ import difflib
 import errno
 import os
 import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 EXIT_CODES = {
     0: "done",
@@ -198,6 +198,15 @@ def one_line(text: str) -> str:
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in " ".join(text.split())
     )
+
+
+def first_of(names: Sequence[str], *, most: int = 5) -> str:
+    """Return the first of some names, and how many there are beside them.
+
+    ["a", "b", "c"], most=2  ->  "a, b and 1 more"
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def did_you_mean(unknown: str, known: Iterable[str]) -> str:

@@ -155,6 +155,17 @@ def test_what_is_no_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         hashes.hash_of(tmp_path / "bad.mp4")
 
 
+def test_a_pipe_in_place_of_a_note_is_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"content")
+    os.utime(tmp_path / "clip.mp4", (1, 1))
+    expected = ContentHashes(tmp_path / "notes").hash_of(tmp_path / "clip.mp4")
+    place = ContentHashes(tmp_path / "notes")._place(str(tmp_path / "clip.mp4"))
+    place.unlink(missing_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(place)
+    assert ContentHashes(tmp_path / "notes").hash_of(tmp_path / "clip.mp4") == expected
+
+
 def test_a_file_that_cannot_be_finished_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,7 +160,7 @@ def test_what_cannot_be_a_point_is_refused() -> None:
     settings = ClipSettings(frame_size=64)
     with pytest.raises(ArgumentError, match="100 px, which is no multiple of 64: give 64 or 128"):
         points_of(settings, frames=[2], frame_sizes=[100])
-    with pytest.raises(ArgumentError, match="num_frames is 0: give a whole number of 1 or more"):
+    with pytest.raises(ArgumentError, match="num_frames is 0: give a whole number from 1"):
         points_of(settings, frames=[0], frame_sizes=[64])
     at_rate = ClipSettings(frame_size=64, sampler="fps", frames_per_s=2.0)
     with pytest.raises(ArgumentError, match="takes 2 frames of each second .sampler fps.*uniform"):

@@ -11,10 +11,10 @@ from flipbook.train.parsing import parse_arguments
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [
-        ("--questions_per_pass=0", r"--questions_per_pass must be 1 or more, got 0"),
-        ("--feature_views=0", r"--feature_views must be 1 or more"),
-        ("--feature_store_max_gb=-1", r"--feature_store_max_gb must be 0 or more"),
-        ("--max_batch_tokens=0", r"--max_batch_tokens must be 1 or more"),
+        ("--questions_per_pass=0", r"--questions_per_pass is 0: give a whole number from 1"),
+        ("--feature_views=0", r"--feature_views is 0: give"),
+        ("--feature_store_max_gb=-1", r"--feature_store_max_gb is -1.0: give a number from 0"),
+        ("--max_batch_tokens=0", r"--max_batch_tokens is 0: give"),
         ("--max_batch_tokens=99 --auto_find_batch_size=true", r"counts tokens instead"),
         ("--frame_features=store --train_parts vision_tower", r"frozen vision tower.*vision_tower"),
         ("--train_sampling_strategy=group_by_length", r"packed by length, without padding"),

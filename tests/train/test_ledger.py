@@ -23,6 +23,7 @@ from flipbook.train.arguments import DataArguments
 from flipbook.train.ledger.counts import TrainedCounts
 from flipbook.train.ledger.upstream import Upstream
 from flipbook.train.ledger.writing import check_promise, told_of_ledger, write_ledger
+from flipbook.train.progress import ProgressCallback
 
 pytestmark = pytest.mark.guarantee(4)
 
@@ -113,6 +114,18 @@ def test_a_run_tells_how_often_each_record_was_trained_on(
     assert lines[2]["stage"] == "reading"
     assert totals["times"] == {"1": 3, "2": 2}  # 7 steps of one of 5 records
     assert totals["step"] == totals["planned_steps"] == 7
+
+
+def test_a_run_that_ends_before_its_last_step_is_an_error(
+    tune: Tune, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(self: Any, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_training_stop = True  # as the library does where a loader gives nothing
+
+    monkeypatch.setattr(ProgressCallback, "on_substep_end", stop, raising=False)
+    with pytest.raises(TrainingError, match=r"ended after step [01] of 3, and nothing had asked"):
+        tune(tmp_path / "run", max_steps=3, gradient_accumulation_steps=2)
+    assert not (tmp_path / "run" / "model").exists()
 
 
 def test_what_the_check_of_media_leaves_out_is_in_it_too(

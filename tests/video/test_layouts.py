@@ -61,7 +61,7 @@ def test_slow_frames_are_the_very_frames_of_the_clip() -> None:
         ),
         ({"layout": "pooled"}, "pooled halves the sides.*192 px.*multiple of 128: give 128 or 256"),
         ({"layout": "slow_fast"}, "slow_fast halves the sides of frames"),
-        ({"slow_frames": 0}, "slow_frames is 0: give a whole number of 1 or more"),
+        ({"slow_frames": 0}, "slow_frames is 0: give a whole number from 1"),
         ({"layout": "grid", "timestamps": True}, "grid does not have.*or take frames, pooled"),
         ({"layout": "grid", "num_frames": 40_000}, "40000 frames have no room in a grid of 192 px"),
     ],

@@ -89,8 +89,11 @@ class ContentHashes:
 
     def _recall(self, name: str) -> tuple[Stamp, str] | None:
         """Return what the folder says of a file; None for nothing, or nothing sound."""
+        place = self._place(name)
+        if not place.is_file():  # a pipe would be waited for
+            return None
         try:
-            words = self._place(name).read_text(encoding="ascii").split()
+            words = place.read_text(encoding="ascii").split()
             *numbers, content, seal = words
             stamp = Stamp(*map(int, numbers))
         except (OSError, ValueError, TypeError):

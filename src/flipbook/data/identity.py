@@ -1,10 +1,11 @@
 """Are these the conversations and clips that a run began with?
 
-    ConversationTable -> one hash of what is learned, in which order, one of the files it shows
+    ConversationTable       -> one hash of what is learned, in which order, one of what it shows
+    ConversationTable, time -> how many of these files were written later, and the first names
 
 Neither knows in which folders the files lie, so that they can be moved. Of videos and images only
-the size is looked at, for there may be millions: a file that was written anew with just as many
-bytes is not noticed.
+the size is in the hash, for there may be millions: of a file that was written anew with just as
+many bytes, only the time tells, and a copy has another time too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from flipbook.data.tables.table import ConversationTable
 from flipbook.data.tables.written_turns import turns_from_json
 from flipbook.data.turns import Media
 
+NUM_NAMES = 3
 _COLUMNS = (
     "num_tokens",
     "head_tokens",
@@ -54,6 +56,26 @@ def fingerprint_media(table: ConversationTable) -> str:
         for item in media_of(turns_from_json(line["turns"])):
             hashed.update(f"{item.kind} {_num_bytes(item)}\n".encode())
     return hashed.hexdigest()
+
+
+def media_written_after(table: ConversationTable, time_s: float) -> tuple[int, list[str]]:
+    """Return how many videos and images were written after a time, and the names of the first."""
+    count, names = 0, []
+    _, first = np.unique(table.clips, return_index=True)
+    for line in table.lines(np.sort(first), ["turns"]):
+        for item in media_of(turns_from_json(line["turns"])):
+            if any(_written_s(path) > time_s for path in item.frames or (item.path,)):
+                count += 1
+                names += [os.path.basename(item.path)] if count <= NUM_NAMES else []
+    return count, names
+
+
+def _written_s(path: str) -> float:
+    """Return when a file was last written; 0 where there is none."""
+    try:
+        return os.stat(path).st_mtime
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _num_bytes(item: Media) -> list[int]:

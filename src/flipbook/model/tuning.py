@@ -17,12 +17,15 @@ import torch
 from torch import nn
 
 from flipbook.errors import ArgumentError, TrainingError, did_you_mean
+from flipbook.video.ranges import Range
 
 PARTS = {
     "vision_tower": "vision_tower.",
     "projector": "multi_modal_projector.",
     "language_model": "",  # whatever is neither of the others: layers, embeddings, head
 }
+
+LORA_DROPOUT = Range(most=1, below_most=True)
 
 # Attention and feed-forward projections of the language model. "all-linear" would also wrap twelve
 # layers of the tower and both of the projector.
@@ -52,8 +55,7 @@ class LoraSettings:
     def __post_init__(self) -> None:
         if self.rank < 1:
             raise ArgumentError(f"--lora_r must be at least 1 to use LoRA, got {self.rank}")
-        if not 0 <= self.dropout < 1:
-            raise ArgumentError(f"--lora_dropout must be in [0, 1), got {self.dropout}")
+        LORA_DROPOUT.check("--lora_dropout", self.dropout)
 
 
 def part_of(parameter_name: str) -> str:

@@ -16,9 +16,11 @@ import transformers
 
 from flipbook.data.epochs.regrouping import Regrouping
 from flipbook.data.workers.limits import MEMORY_ROOM_BYTES, TIMEOUT_S
+from flipbook.train.building import check_json
 from flipbook.train.checks import check_together, refuse_unsupported
 from flipbook.train.data_arguments import DataArguments
 from flipbook.train.examining.stopping import is_higher_better
+from flipbook.train.ranges import check_ranges
 from flipbook.train.ranks.failing import join_on_cpu
 
 __all__ = ["Arguments", "DataArguments", "ModelArguments", "TrainingArguments"]
@@ -75,6 +77,9 @@ class ModelArguments:
             "takes on a CUDA GPU."
         },
     )
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 @dataclass
@@ -182,6 +187,8 @@ class TrainingArguments(transformers.TrainingArguments):
     disable_tqdm: bool | None = field(default=False, metadata={"help": "Show no progress bar."})
 
     def __post_init__(self) -> None:
+        check_ranges(self)
+        check_json(self)
         refuse_unsupported(self)
         if self.metric_for_best_model is not None and self.greater_is_better is None:
             self.greater_is_better = is_higher_better(self.metric_for_best_model)

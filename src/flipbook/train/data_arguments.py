@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from flipbook.data.splitting.split import check_fractions
+from flipbook.train.ranges import check_ranges
 from flipbook.video.layouts import DEFAULT_SLOW_FRAMES, FRAMES
 from flipbook.video.sampling import DEFAULT_CLIP_SHARE
 from flipbook.video.settings import DEFAULT_NUM_CLIPS
@@ -201,3 +203,7 @@ class DataArguments:
         },
     )
     data_seed: int = field(default=42, init=False)  # follows TrainingArguments
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        check_fractions(self.split_fractions, flag="split_fractions")

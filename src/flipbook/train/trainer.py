@@ -37,6 +37,7 @@ from flipbook.model.tuning import keep_at_rest, modules_at_rest, parameter_group
 from flipbook.score.prediction import Prediction
 from flipbook.train.arguments import TrainingArguments
 from flipbook.train.batches import BatchRules, make_loader, with_one_label
+from flipbook.train.building import built_for, check_schedule
 from flipbook.train.checkpoints.going_on import ExactResume
 from flipbook.train.examining.answers import Examination, metrics_of
 from flipbook.train.examining.followed import FollowedAnswers
@@ -68,6 +69,7 @@ class FlipbookTrainer(InCompany, SoundSteps, StopsBetweenSteps, ExactResume):
         counts: how often it has trained on each conversation.
 
     Raises:
+        ArgumentError: the library does not take what the flags say of optimizer or schedule.
         TrainingError: a loss or a gradient is not finite; the weights are as before that step.
         MediaError, RecordError: a sample could not be made; it is not replaced.
     """
@@ -214,9 +216,6 @@ class FlipbookTrainer(InCompany, SoundSteps, StopsBetweenSteps, ExactResume):
         """Return the optimizer, with one learning rate for each part."""
         target: Any = self.model if model is None else model
         if self.optimizer is None:
-            kind, settings = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(
-                self.args, target
-            )
             groups = parameter_groups(
                 target,
                 learning_rate=self.args.learning_rate,
@@ -224,8 +223,19 @@ class FlipbookTrainer(InCompany, SoundSteps, StopsBetweenSteps, ExactResume):
                 weight_decay=self.args.weight_decay,
                 decay_names=self.get_decay_parameter_names(target),
             )
-            self.optimizer = kind(groups, **settings)
+            with built_for(self.arguments, "optim", "optim_args", "optim_target_modules"):
+                kind, settings = self.optimizer_cls_and_kwargs or self.get_optimizer_cls_and_kwargs(
+                    self.args, target
+                )
+                self.optimizer = kind(groups, **settings)
         return self.optimizer
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Return the schedule of the learning rate, which has one for each step."""
+        with built_for(self.arguments, "lr_scheduler_type", "lr_scheduler_kwargs"):
+            schedule = super().create_scheduler(num_training_steps, optimizer)
+            check_schedule(schedule, num_training_steps)
+        return schedule
 
     def evaluation_loop(self, dataloader: Any, *args: Any, **kwargs: Any) -> Any:
         """Return the validation loss, and how good the answers in words are."""

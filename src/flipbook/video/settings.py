@@ -4,7 +4,7 @@
 
 One frozen value says which instants are taken, how large a frame is and how it is made square.
 It is saved in the model folder, so what the model saw in training is what it sees afterwards.
-To add a setting: one field here, one line in `clip_kwargs`.
+To add a setting: one field here, one line in `clip_kwargs`, and one in `RANGES` for a number.
 """
 
 from __future__ import annotations
@@ -17,14 +17,28 @@ from typing import Any
 from flipbook.errors import ArgumentError, CheckpointError, did_you_mean
 from flipbook.video.frames import ASPECTS, PX_PER_TOKEN
 from flipbook.video.layouts import DEFAULT_SLOW_FRAMES, FRAMES, GRID, LAYOUTS
+from flipbook.video.ranges import Range
 from flipbook.video.sampling import DEFAULT_CLIP_SHARE, MIDDLE, SAMPLERS
 
 SETTINGS_FILE = "flipbook.json"
 FORMAT_VERSION = 1
 MOST = 100_000  # frames, or px of a side; more is a slip, and would fill the memory with places
 DEFAULT_NUM_CLIPS = 4  # stretches over which the answers of the sampler `sparse` are averaged
-_COUNTS = ("frame_size", "num_frames", "min_frames", "max_frames", "num_clips", "slow_frames")
-MAX_FRAME_SNAP = 0.5  # from half the spacing on, two instants could meet in one frame
+_COUNT = Range(is_whole=True, least=1, most=MOST)
+RANGES = {
+    "frame_size": _COUNT,
+    "num_frames": _COUNT,
+    "min_frames": _COUNT,
+    "max_frames": _COUNT,
+    "num_clips": _COUNT,
+    "slow_frames": _COUNT,
+    "frames_per_s": Range(above_least=True),
+    # From half the spacing on, two instants could meet in one frame.
+    "frame_snap": Range(most=0.5, below_most=True),
+    "clip_share": Range(most=1, above_least=True),
+    "clip_place": Range(most=1),
+    "min_frame_change": Range(most=255),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,20 +80,14 @@ class ClipSettings:
         _check_name("sampler", self.sampler, known=tuple(SAMPLERS))
         _check_name("aspect", self.aspect, known=tuple(ASPECTS))
         _check_name("layout", self.layout, known=tuple(LAYOUTS))
-        for name in _COUNTS:
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ArgumentError(f"{name} is {value!r}: give a whole number of 1 or more.")
-            if value > MOST:
-                raise ArgumentError(f"{name} is {value!r}: give at most {MOST:,}.")
+        for name, numbers in RANGES.items():
+            numbers.check(name, getattr(self, name))
         if self.frame_size % PX_PER_TOKEN:
             below = max(self.frame_size // PX_PER_TOKEN, 1) * PX_PER_TOKEN
             raise ArgumentError(
                 f"frame_size is {self.frame_size} px, which is no multiple of {PX_PER_TOKEN}: "
                 f"give {below} or {below + PX_PER_TOKEN}."
             )
-        _check_number("frames_per_s", self.frames_per_s, above=0.0)
-        _check_number("frame_snap", self.frame_snap, least=0.0, below=MAX_FRAME_SNAP)
         if self.min_frames > self.max_frames:
             raise ArgumentError(
                 f"min_frames is {self.min_frames} and max_frames is {self.max_frames}: "
@@ -207,12 +215,9 @@ def _check_layout(settings: ClipSettings) -> None:
 
 
 def _check_instants(settings: ClipSettings) -> None:
-    """Refuse what says or chooses instants by two rules at once, and shares outside of a clip."""
+    """Refuse what says or chooses instants by two rules at once."""
     if not isinstance(settings.timestamps, bool):
         raise ArgumentError(f"timestamps is {settings.timestamps!r}: give true or false.")
-    _check_number("clip_share", settings.clip_share, above=0.0, most=1.0)
-    _check_number("clip_place", settings.clip_place, least=0.0, most=1.0)
-    _check_number("min_frame_change", settings.min_frame_change, least=0.0, most=255.0)
     changes = settings.min_frame_change > 0
     if settings.timestamps and (changes or settings.sampler == "sparse"):
         other = "min_frame_change" if changes else "the sampler sparse"
@@ -247,24 +252,3 @@ def _check_name(name: str, value: object, *, known: tuple[str, ...]) -> None:
             f"{name} {value!r} is unknown; known are {', '.join(known)}."
             f"{did_you_mean(str(value), known)}"
         )
-
-
-def _check_number(
-    name: str,
-    value: object,
-    *,
-    above: float | None = None,
-    least: float | None = None,
-    below: float = float("inf"),
-    most: float = float("inf"),
-) -> None:
-    """Refuse what is no number, NaN included, or lies outside the range."""
-    good = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if isinstance(value, (int, float)) and good:
-        in_reach = value > above if above is not None else value >= (least or 0.0)
-        good = in_reach and value < below and value <= most
-    if not good:
-        start = f"above {above}" if above is not None else f"from {least}"
-        end = "" if below == float("inf") else f" and below {below}"
-        end += "" if most == float("inf") else f" to {most}"
-        raise ArgumentError(f"{name} is {value!r}: give a number {start}{end}.")

@@ -8,13 +8,12 @@ what that leaves open, the run: `filled_from` goes from the nearest to the farth
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
 
 from flipbook.errors import ArgumentError
-from flipbook.video.settings import MOST, ClipSettings
+from flipbook.video.settings import MOST, RANGES, ClipSettings
 
 OVERRIDES = (
     "num_frames",
@@ -70,10 +69,8 @@ class View:
             raise ArgumentError(f"times_s fall: {list(self.times_s)}; give them in order.")
         if self.times_s and (self.start_s is not None or self.end_s is not None):
             raise ArgumentError("times_s stand beside start_s or end_s; give one of them.")
-        if self.frames_fps is not None and not (
-            _is_number(self.frames_fps) and 0 < self.frames_fps < math.inf
-        ):
-            raise ArgumentError(f"frames_fps is {self.frames_fps!r}: give a number above 0.")
+        if self.frames_fps is not None:
+            RANGES["frames_per_s"].check("frames_fps", self.frames_fps)
         # A wrong setting is told where it is read, and not when a run's settings meet it.
         self.over(_ANY_RUN)
 

@@ -189,16 +189,16 @@ def test_the_features_of_another_tower_are_not_found(features_at: FeatureStore) 
     assert FeatureStore(features_at.folder, encoder="another").read(KEY) is None
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "flip", "folder"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "flip", "folder", "pipe"])
 def test_a_damaged_file_is_none_and_is_replaced(features_at: FeatureStore, damage: str) -> None:
     features_at.write(KEY, _features())
     (path,) = _files(features_at.folder)
     good = path.read_bytes()
     flipped = good[:-1] + bytes([good[-1] ^ 1])
-    path.write_bytes({"cut": good[:-8], "empty": b"", "flip": flipped, "folder": good}[damage])
-    if damage == "folder":
+    path.write_bytes({"cut": good[:-8], "empty": b"", "flip": flipped}.get(damage, good))
+    if damage in ("folder", "pipe"):
         path.unlink()
-        path.mkdir()
+        (os.mkdir if damage == "folder" else os.mkfifo)(path)
     assert features_at.read(KEY) is None
     assert features_at.write(KEY, _features()) == (damage != "folder")
     assert (features_at.read(KEY) is not None) == (damage != "folder")

@@ -88,3 +88,22 @@ def test_a_manifest_of_another_version_is_refused(tmp_path: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(content | {"format": 99}))
     with pytest.raises(CheckpointError, match="damaged, or of another version"):
         verify(folder)
+
+
+def test_a_folder_without_a_manifest_is_told_without_a_walk(tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "deep.pkl").write_bytes(b"x")
+    for number in range(20):
+        (tmp_path / f"{number:02}.bin").write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=r"00\.bin, .*04\.bin and 15 more\)") as caught:
+        verify(tmp_path)
+    assert "deep.pkl" not in str(caught.value)
+
+
+def test_long_lists_of_added_files_are_cut(tmp_path: Path) -> None:
+    folder = write_small_checkpoint(tmp_path, 4)
+    for number in range(20):
+        (folder / f"{number:02}.bin").write_bytes(b"x")
+    for check in (verify, refuse_pickles):
+        with pytest.raises(CheckpointError, match=r"04\.bin and 15 more"):
+            check(folder)

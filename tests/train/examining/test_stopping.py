@@ -50,10 +50,10 @@ def test_the_user_may_know_better() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([*BOTH, "--early_stopping_patience=0"], "patience must be 1 or more, got 0"),
+        ([*BOTH, "--early_stopping_patience=0"], "patience is 0: give a whole number from 1"),
         (
             [*BOTH, "--early_stopping_patience=1", "--early_stopping_threshold=-1"],
-            r"threshold must be 0 or more, got -1\.0",
+            r"threshold is -1\.0: give a number of 0 or more",
         ),
         ([*BOTH, "--early_stopping_threshold=0.1"], r"0\.1 says what a gain is.*Give that too"),
         ([*DATA, "--early_stopping_patience=1"], "patience needs evaluations.*--validation_data"),
@@ -66,7 +66,7 @@ def test_the_user_may_know_better() -> None:
             [*BOTH, "--eval_num_answers=0", "--follow_num_answers=2"],
             "follow_num_answers 2 follows.*eval_num_answers is 0",
         ),
-        ([*BOTH, "--follow_num_answers=-1"], "--follow_num_answers.*must be 0 or more"),
+        ([*BOTH, "--follow_num_answers=-1"], "--follow_num_answers is -1: give"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(words: list[str], message: str) -> None:

@@ -201,7 +201,7 @@ def test_optimizers_that_step_inside_the_backward_pass_are_refused(optim: str) -
     [
         ({"learning_rate": 0}, "--learning_rate 0: language_model would learn nothing"),
         ({"projector_learning_rate": 0}, "--projector_learning_rate 0: projector would learn"),
-        ({"learning_rate": "inf"}, "would learn nothing"),
+        ({"learning_rate": "inf"}, "--learning_rate is inf, which is no finite number"),
     ],
 )
 def test_a_rate_at_which_nothing_is_learned_is_refused(

@@ -3,7 +3,8 @@
     features (T, P, C), key  ->  bytes of a safetensors file  ->  the same features, bit for bit
 
 The file holds a hash of all that it says, its own key included. Whatever is cut off, altered, or
-lies under another name is no features at all. Reading maps the file into memory.
+lies under another name is no features at all, and neither is a pipe or a device, which is never
+opened: whoever reads one may wait for ever. Reading maps the file into memory.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def read_features(path: str | os.PathLike[str], *, key: str) -> StoredFeatures |
 
     They are mapped: the file may be replaced or deleted while they are in use.
     """
+    if not os.path.isfile(path):
+        return None
     try:
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}

@@ -108,7 +108,8 @@ def split_manifest(
         DataError: too many records cannot be used, or a clip cannot be read.
     """
     path, out = Path(path), Path(out)
-    _check_arguments(fractions, by=by, stratify=stratify)
+    check_fractions(fractions)
+    _check_words(by=by, stratify=stratify)
     targets = {split: out / f"{split}.jsonl" for split in SPLITS}
     refuse_existing(targets.values())
     known = content_hash(path)
@@ -175,13 +176,24 @@ def _divide(
     return _Division(groups, kept, placement, stratified_by, strata, labels)
 
 
-def _check_arguments(fractions: Sequence[float], *, by: str, stratify: str) -> None:
+def check_fractions(fractions: Sequence[float], *, flag: str = "fractions") -> None:
+    """Check that there is a share for each split.
+
+    Args:
+        flag: by which they were given.
+
+    Raises:
+        ArgumentError: there are more or fewer, one is no share, or they do not add up to 1.
+    """
     are_sound = len(fractions) == len(SPLITS) and all(0 <= f <= 1 for f in fractions)
     if not are_sound or not math.isclose(math.fsum(fractions), 1, abs_tol=1e-6):
         raise ArgumentError(
-            f"--fractions {' '.join(f'{f:g}' for f in fractions)}: give {len(SPLITS)} numbers from "
+            f"--{flag} {' '.join(f'{f:g}' for f in fractions)}: give {len(SPLITS)} numbers from "
             f"0 to 1 that add up to 1, for {', '.join(SPLITS)}."
         )
+
+
+def _check_words(*, by: str, stratify: str) -> None:
     for flag, word, choices in (("by", by, BY), ("stratify", stratify, STRATIFY)):
         if word not in choices:
             raise ArgumentError(

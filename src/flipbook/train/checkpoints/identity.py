@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
+from datetime import datetime
 from pathlib import Path
 
 from flipbook.data.written import write_json_whole
@@ -47,3 +48,12 @@ def read_run_id(run_folder: Path) -> str | None:
             f"{path}: cannot be read ({error}), so nothing tells which checkpoints are this "
             "run's. If all of those in the folder are, remove the file and continue the run."
         ) from error
+
+
+def read_began_s(run_folder: Path) -> float | None:
+    """Return when a run began, in seconds of the system's clock; None where nothing tells."""
+    try:
+        found = json.loads((run_folder / RUN_FILE).read_text(encoding="utf-8"))["began"]
+        return datetime.fromisoformat(found).timestamp()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

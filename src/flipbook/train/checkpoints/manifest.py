@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flipbook.errors import CheckpointError
+from flipbook.errors import CheckpointError, first_of
 
 MANIFEST_FILE = "manifest.json"
 FORMAT_VERSION = 1
@@ -83,9 +83,10 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     if not path.is_file():
+        told = _pickles_told(_top_names(folder))
         raise CheckpointError(
             f"{folder}: holds no {MANIFEST_FILE}, so nothing tells whether it is whole: it was "
-            f"written by another program, or not to its end.{_pickles_told(folder)} {_SAVE_AGAIN}"
+            f"written by another program, or not to its end.{told} {_SAVE_AGAIN}"
         )
     try:
         found = path.read_bytes()
@@ -140,7 +141,7 @@ def verify_sizes(folder: Path, manifest: Manifest) -> None:
     added = [n for n in _names(folder) if n not in manifest.files and n.endswith(LOADED)]
     if added:
         raise CheckpointError(
-            f"{folder}: {', '.join(added)} was put there after the checkpoint was written. Remove "
+            f"{folder}: {first_of(added)} was put there after the checkpoint was written. Remove "
             "it, or take another checkpoint."
         )
 
@@ -151,7 +152,7 @@ def refuse_pickles(folder: Path) -> None:
     Raises:
         CheckpointError: it does.
     """
-    told = _pickles_told(folder)
+    told = _pickles_told(_names(folder))
     if told:
         raise CheckpointError(
             f"{folder}:{told} Begin a new run from its weights in safetensors, or take another "
@@ -159,14 +160,20 @@ def refuse_pickles(folder: Path) -> None:
         )
 
 
-def _pickles_told(folder: Path) -> str:
-    found = [name for name in _names(folder) if name.endswith(PICKLES)]
+def _pickles_told(names: list[str]) -> str:
+    found = [name for name in names if name.endswith(PICKLES)]
     if not found:
         return ""
     return (
-        f" It holds pickled files ({', '.join(found)}); unpickling can run any code, so flipbook "
+        f" It holds pickled files ({first_of(found)}); unpickling can run any code, so flipbook "
         "never does."
     )
+
+
+def _top_names(folder: Path) -> list[str]:
+    """Return the files that lie in a folder itself, which may be any, with millions below it."""
+    _, _, names = next(os.walk(folder), ("", [], []))
+    return sorted(names)
 
 
 def _names(folder: Path) -> list[str]:

@@ -18,6 +18,7 @@ from flipbook.data.epochs.packing import PackedBatches
 from flipbook.data.tables.table import ConversationTable
 from flipbook.errors import FlipbookError, StorageError, TrainingError
 from flipbook.train.arguments import Arguments
+from flipbook.train.examining.stopping import StoppingCallback
 from flipbook.train.intake.prepared import PREPARED_IN_RUN
 from flipbook.train.intake.taking import is_prepared, named_sources
 from flipbook.train.ledger.counts import TrainedCounts, promised_counts
@@ -103,11 +104,13 @@ class Ledger(TrainerCallback):
         """Write the ledger of a run that has ended, and hold it against what was to be done.
 
         Raises:
-            TrainingError: records were trained on more or less often than they should have been, or
-                some are missing from the ledger.
+            TrainingError: there were fewer steps than planned and nothing had stopped the run,
+                records were trained on more or less often than they should have been, or some are
+                missing from the ledger.
         """
         self.trainer.add_up_counts()
         totals = self._write_or_tell()
+        self._refuse_early_end()
         promised = promised_counts(
             self.batches,
             step=self.counts.step,
@@ -125,6 +128,23 @@ class Ledger(TrainerCallback):
                 "changed while the run read them; start again when nothing writes to them."
             )
         self.console.print(told_of_ledger(totals), markup=False)
+
+    def _refuse_early_end(self) -> None:
+        """Check that all steps were made, or that early stopping ended the run.
+
+        Raises:
+            TrainingError: neither is so.
+        """
+        done, planned = self.trainer.state.global_step, self.trainer.state.max_steps
+        watches = self.trainer.callback_handler.callbacks
+        is_meant = any(isinstance(one, StoppingCallback) and one.stops for one in watches)
+        if done < planned and not is_meant:
+            raise TrainingError(
+                f"The run ended after step {done} of {planned}, and nothing had asked it to stop. "
+                "No model is written; the checkpoints are kept, and ledger.jsonl has how often "
+                "each record was trained on. This is a mistake of flipbook: please report it with "
+                "the run's config.yaml."
+            )
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:

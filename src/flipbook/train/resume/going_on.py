@@ -18,10 +18,12 @@ from torch import nn
 from flipbook.data.batch import DataModule
 from flipbook.data.epochs.packing import PackedBatches
 from flipbook.data.epochs.regrouping import RegroupedBatches
+from flipbook.data.identity import media_written_after
 from flipbook.errors import ArgumentError
 from flipbook.model.adapters.trained_on import AdapterBase
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.train.arguments import Arguments, TrainingArguments
+from flipbook.train.checkpoints.identity import read_began_s
 from flipbook.train.resume.compare import changes_between, refusal, warning
 from flipbook.train.resume.facts import RunFacts, facts_of, start_weights_of
 
@@ -115,6 +117,8 @@ class GoingOn:
         if verdict[0] is not None:
             raise ArgumentError(verdict[0])
         self._tell_steps(arguments, batches, console)
+        if self.now is not None and self.folder is not None:
+            _tell_later_media(self.folder.parent, data, console)
 
     def attach(self, trainer: FlipbookTrainer) -> None:
         """Let the facts go into each checkpoint of a trainer."""
@@ -147,6 +151,23 @@ class GoingOn:
             f"{args.gradient_accumulation_steps} batches for a step,{instead} in place of "
             f"{args.steps_accumulation}, so that every step has the records that it would have "
             f"had. {batches.share_of_fillers:.0%} of the time goes into fillers.",
+            markup=False,
+        )
+
+
+def _tell_later_media(run_folder: Path, data: DataModule, console: Console) -> None:
+    """Warn where media were written after a run began; that they are as large is known."""
+    began_s = read_began_s(run_folder)
+    if began_s is None:
+        return
+    # It is known to the second.
+    count, names = media_written_after(data["train_dataset"].table, began_s + 1)
+    if count:
+        more = f" and {count - len(names):,} more" if count > len(names) else ""
+        console.print(
+            f"Warning: {count:,} videos or images were written after this run began "
+            f"({', '.join(names)}{more}). Their sizes are as they were. If they were copied, all "
+            "is well; if they show something else now, begin a new run.",
             markup=False,
         )
 

@@ -19,7 +19,7 @@ from accelerate.utils import DistributedType, gather_object
 from torch import Tensor, nn
 from transformers import Trainer
 
-from flipbook.errors import TrainingError
+from flipbook.errors import TrainingError, first_of
 from flipbook.train.batches import sound
 from flipbook.train.sound.faults import (
     STEP_FILE,
@@ -214,7 +214,4 @@ class SoundSteps(Trainer):
 
 
 def _tell_names(names: list[str]) -> str:
-    if not names:
-        return "those of another process"
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
+    return first_of(names) or "those of another process"

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
 
-from flipbook.errors import TrainingError
+from flipbook.errors import TrainingError, first_of
 from flipbook.model.tuning import PARTS, part_of
 
 CHUNK_BYTES = 1 << 26  # that leave a GPU at a time
@@ -168,10 +168,9 @@ def _tell_idle(parts: list[str], state: Any) -> str:
 
 
 def _tell_moved(names: list[str]) -> str:
-    named = ", ".join(names[:5]) or "those of another process"
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    named = first_of(names) or "those of another process"
     return (
-        f"Frozen tensors have changed in training: {named}{more}. They must stay as they were, "
+        f"Frozen tensors have changed in training: {named}. They must stay as they were, "
         "byte for byte, so no model is written; checkpoints are kept but hold this change. Please "
         "report it with the run's config.yaml."
     )
