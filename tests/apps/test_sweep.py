@@ -15,7 +15,7 @@ from rich.console import Console
 from flipbook.apps.sweep import add_arguments, pick_of, print_sweep, run
 from flipbook.cli import main
 from flipbook.data.generated.write import GeneratedData
-from flipbook.errors import ArgumentError, DataError
+from flipbook.errors import ArgumentError, DataError, StorageError
 from flipbook.evaluate.sweep import RULES, Point, Sweep, Swept
 from flipbook.model.checkpoint import load_checkpoint
 from flipbook.score.prediction import Prediction
@@ -115,6 +115,9 @@ def test_what_cannot_be_swept_is_refused_before_the_model_is_loaded(
         run(parsed("--model", "tiny", "--data_path", "d", "--out", str(tmp_path)))
     with pytest.raises(DataError, match="no record asks about a clip"):
         run(parsed("--model", str(run_folder), "--data_path", str(generated.images)))
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="file: cannot be made .*name another folder"):
+        run(parsed(*words, "--pick", "none", "--out", str(tmp_path / "file")))
 
 
 def test_a_pick_that_is_not_swept_is_refused(run_folder: Path, generated: GeneratedData) -> None:

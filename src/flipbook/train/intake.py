@@ -34,6 +34,7 @@ from flipbook.data.splitting.split import split_manifest
 from flipbook.data.written import write_json_whole
 from flipbook.errors import DataError
 from flipbook.model.words_of import load_words_of
+from flipbook.score.kinds.table import unjudged
 from flipbook.train.arguments import Arguments, DataArguments
 from flipbook.train.run_folder import make_folder
 from flipbook.train.start import fit_to_words
@@ -275,6 +276,7 @@ def _check(intake: Intake, arguments: Arguments, *, folder: Path, console: Conso
         encoder=ConversationEncoder(words.tokenizer, settings, data.model_max_length),
         out=folder,
         console=console,
+        unjudged=unjudged,
     )
     checked.refuse_bad(arguments.data.max_bad_fraction)
     return Intake(**{name: checked.clean[name] for name in _PARTS})

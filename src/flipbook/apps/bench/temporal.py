@@ -25,7 +25,7 @@ from flipbook.data.sources import Source
 from flipbook.data.written import write_json_whole
 from flipbook.errors import ArgumentError, DataError
 from flipbook.evaluate.file_names import SCORES_FILE
-from flipbook.evaluate.loading import DTYPES
+from flipbook.evaluate.loading import DTYPES, check_model
 from flipbook.evaluate.progress import passing_bar
 from flipbook.evaluate.rows import TUNED
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model
@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> None:
         ArgumentError: a task or form is unknown, or a number is out of range.
         DataError: the linear readers find what the suite should not give away.
         CheckpointError: the model cannot be loaded.
+        StorageError: the folder cannot be made.
     """
     _check(args)
     console = Console(highlight=False)
@@ -108,6 +109,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ArgumentError(
             f"--probe_clips is {args.probe_clips}: give {LEAST_PROBE_CLIPS} or more, or 0 for none."
         )
+    check_model(args.model)
 
 
 def _prove(tasks: list[str], args: argparse.Namespace, folder: Path, console: Console) -> Probe:
