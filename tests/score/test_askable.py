@@ -22,7 +22,9 @@ SETTINGS = ClipSettings(frame_size=64, num_frames=2)
 def _manifest(generated: GeneratedData, *, bad: list[int]) -> Path:
     """Return six records about six clips, of which some are cut short."""
     rows = {row["video"]: row for row in json.loads(generated.test.read_text())}
-    chosen = [row | {"id": f"r{number}", "task": "t"} for number, row in enumerate([*rows.values()][:6])]
+    chosen = [
+        row | {"id": f"r{number}", "task": "t"} for number, row in enumerate([*rows.values()][:6])
+    ]
     for number in bad:
         clip = generated.folder / chosen[number]["video"]
         cut = generated.folder / f"cut-{number}.mp4"

@@ -20,7 +20,6 @@ from flipbook.apps.asking import add_answer_arguments
 from flipbook.data.generated.asking import FORMS, WORDS, tasks_asked
 from flipbook.data.generated.scenes import SUITE_TASKS
 from flipbook.data.generated.suite import Suite, check_suite, write_suite
-from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source
 from flipbook.data.written import write_json_whole
 from flipbook.errors import ArgumentError, DataError
@@ -32,6 +31,7 @@ from flipbook.evaluate.run import EvaluationSettings, evaluate_model
 from flipbook.evaluate.temporal.probe import Probe, probe_tasks
 from flipbook.evaluate.temporal.standings import standings_of
 from flipbook.evaluate.temporal.tables import ceilings_table, probe_table, scores_table, summary
+from flipbook.score.askable import read_askable
 from flipbook.score.scores import MEAN
 
 PROBE_FILE = "probe.json"
@@ -132,7 +132,7 @@ def _prove(tasks: list[str], args: argparse.Namespace, folder: Path, console: Co
 
 
 def _score(suite: Suite, args: argparse.Namespace, console: Console) -> None:
-    found = read_usable([Source(str(suite.test))], image_folder=None, max_bad_fraction=0.0)
+    found = read_askable([Source(str(suite.test))], max_bad_fraction=0.0)
     folder = suite.folder / "evaluation" / Path(args.model).expanduser().name
     evaluate_model(
         found.records,
