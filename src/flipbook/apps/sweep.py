@@ -31,7 +31,13 @@ from flipbook.evaluate.picked import folders_to_set, trained_with, write_pick
 from flipbook.evaluate.report import write_pages
 from flipbook.evaluate.sweep import AUTO, NONE, Point, Sweep, points_of, sweep_points
 from flipbook.model.checkpoint import Checkpoint
-from flipbook.score.askable import read_askable
+from flipbook.model.words_of import load_words_of
+from flipbook.score.askable import (
+    damaged_media,
+    read_askable,
+    refuse_too_few,
+    without_damaged,
+)
 from flipbook.score.processes import from_first, joined_processes, this_process
 from flipbook.score.questions import AskedQuestion, choose_questions, questions_of
 from flipbook.video.settings import ClipSettings
@@ -151,7 +157,15 @@ def _questions(args: argparse.Namespace, out: Path, console: Console) -> tuple[A
             as_records(sources, folder=out / "records", max_bad_fraction=share, tell=print)
         )
 
-    usable = read_askable(from_first(find), max_bad_fraction=args.max_bad_fraction)
+    sources = from_first(find)
+    usable = read_askable(sources, max_bad_fraction=args.max_bad_fraction)
+    damaged = damaged_media(
+        [record for record in usable.records if any(m.kind == "video" for m in record.media)],
+        settings=load_words_of(args.model, base=adapter_base_of(args.model, args.base)).settings,
+        max_questions=args.max_questions,
+    )
+    usable = without_damaged(usable, damaged)
+    refuse_too_few(usable, sources, max_bad_fraction=args.max_bad_fraction)
     for error in usable.rejected:
         console.print(f"left out: {error}", markup=False, soft_wrap=True)
     clips, _ = split_still_images(usable.records)

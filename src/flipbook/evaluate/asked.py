@@ -11,13 +11,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flipbook.data.records import Record, Records
+from flipbook.data.records import Record
 from flipbook.data.sources import Source
 from flipbook.data.turns import Media
 from flipbook.errors import RecordError
 from flipbook.evaluate.progress import passing_bar
 from flipbook.model.words_of import load_words_of
-from flipbook.score.askable import damaged_media, read_askable, refuse_too_few
+from flipbook.score.askable import (
+    damaged_media,
+    read_askable,
+    refuse_too_few,
+    without_damaged,
+)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def read_asked(
             damaged |= damaged_media(
                 records, settings=settings, max_questions=max_questions, on_progress=on_progress
             )
-    found = _without(damaged, found)
+    found = without_damaged(found, damaged)
     refuse_too_few(found, sources, max_bad_fraction=max_bad_fraction)
     clips, stills = split_still_images(found.records)
     return Asked(clips, stills, found.rejected)
@@ -86,14 +91,3 @@ def split_still_images(
 
 def _shows_stills_alone(record: Record) -> bool:
     return bool(record.media) and all(media.kind == "image" for media in record.media)
-
-
-def _without(damaged: dict[Media, str], found: Records) -> Records:
-    """Return the records that show nothing damaged, and the others among those left out."""
-    sound = [record for record in found.records if damaged.keys().isdisjoint(record.media)]
-    reasons = [
-        RecordError(record.id, next(damaged[item] for item in record.media if item in damaged))
-        for record in found.records
-        if not damaged.keys().isdisjoint(record.media)
-    ]
-    return Records(tuple(sound), (*found.rejected, *reasons))

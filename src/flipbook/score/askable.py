@@ -8,7 +8,7 @@ All of it is known before the first answer, and is the same on any number of pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from flipbook.data.manifests import read_manifests, refuse_bad_records
@@ -17,7 +17,7 @@ from flipbook.data.shown import read_shown
 from flipbook.data.sources import Source
 from flipbook.data.tables.opening import num_cores
 from flipbook.data.turns import Media
-from flipbook.errors import MediaError
+from flipbook.errors import MediaError, RecordError
 from flipbook.score.kinds.table import unjudged
 from flipbook.score.processes import in_all
 from flipbook.score.questions import choose_questions, questions_of
@@ -88,6 +88,17 @@ def damaged_media(
             return damaged
         damaged |= found
         looked_at.update(unknown)
+
+
+def without_damaged(found: Records, damaged: Mapping[Media, str]) -> Records:
+    """Return the records that show nothing damaged, and the others among those left out."""
+    sound = [record for record in found.records if damaged.keys().isdisjoint(record.media)]
+    reasons = [
+        RecordError(record.id, next(damaged[item] for item in record.media if item in damaged))
+        for record in found.records
+        if not damaged.keys().isdisjoint(record.media)
+    ]
+    return Records(tuple(sound), (*found.rejected, *reasons))
 
 
 def _faults(
