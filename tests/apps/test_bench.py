@@ -11,7 +11,7 @@ import pytest
 from flipbook.apps.bench import add_arguments, run
 from flipbook.apps.bench import temporal as command
 from flipbook.cli import main
-from flipbook.errors import ArgumentError, DataError
+from flipbook.errors import ArgumentError, DataError, NoModelError, StorageError
 from flipbook.evaluate.temporal.probe import Probe, Reading
 
 
@@ -98,6 +98,18 @@ def test_what_cannot_be_meant_is_refused(
     with pytest.raises(ArgumentError, match=message):
         _bench("--out", str(tmp_path / "new"), *words)
     assert not (tmp_path / "new").exists()
+
+
+def test_an_unknown_model_is_refused_before_a_clip_is_written(tmp_path: Path) -> None:
+    with pytest.raises(NoModelError, match="there is no model folder '.*nope'"):
+        _bench("--out", str(tmp_path / "new"), "--model", str(tmp_path / "nope"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="file/clips: cannot be made"):
+        _bench("--out", str(tmp_path / "file"), "--probe_clips", "0")
 
 
 def test_the_command_line_knows_it(capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,3 +140,21 @@ def test_wrong_flags(manifest: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError):
         run(parse(manifest, "--model", tmp_path / "gone"))
     assert not manifest.with_name("rows_checked").exists()
+
+
+@pytest.mark.usefixtures("serial")
+def test_what_evaluation_would_refuse_is_found(manifest: Path, generated: GeneratedData) -> None:
+    clip = read_lines(manifest)[0]["video"]
+    rows = [
+        row("several", clip, "Several.", kind="count"),
+        row("mean", clip, task="mean"),
+        row("blank", clip, options=["", "A ball."]),
+        row("good", clip, "3", kind="count"),
+    ]
+    test = write_rows(manifest.with_name("test.jsonl"), rows)
+    words = ("--image_folder", generated.folder, "--test_data_path", test)
+    with pytest.raises(DataError, match="5 of 6 records are quarantined"):
+        run(parse(manifest, *words))
+    lines = read_lines(manifest.with_name("rows_checked") / "quarantine.jsonl")
+    found = {line["id"]: line["code"] for line in lines if line["file"] == str(test)}
+    assert found == {"several": "unjudged", "mean": "task", "blank": "options"}

@@ -350,9 +350,11 @@ def test_mistakes_are_told(manifest: Path, fast_vlm_folder: Path, tmp_path: Path
         preview(tmp_path / "none.jsonl", model=fast_vlm_folder)
     with pytest.raises(CheckpointError):
         preview(manifest, model=tmp_path / "no model")
-    out = str(tmp_path / "no" / "page.html")
-    with pytest.raises(StorageError, match="cannot be written .No such file or directory.; name"):
-        _run(str(manifest), "--out", out, "--model", str(fast_vlm_folder))
+    (tmp_path / "file").touch()
+    for place, reason in (("no", "No such file or directory"), ("file", "Not a directory")):
+        out = str(tmp_path / place / "page.html")
+        with pytest.raises(StorageError, match=f"cannot be written .{reason}.; name"):
+            _run(str(manifest), "--out", out, "--model", str(fast_vlm_folder))
 
 
 def test_words_of_a_llama_are_whole_too(tmp_path: Path, llava_llama_folder: Path) -> None:

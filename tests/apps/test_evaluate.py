@@ -16,7 +16,7 @@ import pytest
 
 from flipbook.apps.evaluate import add_arguments, base_of, report_folder, run, store_of
 from flipbook.data.generated.write import GeneratedData, write_clip
-from flipbook.errors import ArgumentError, CheckpointError, DataError
+from flipbook.errors import ArgumentError, CheckpointError, DataError, NoModelError, StorageError
 
 
 def parsed(*words: str) -> argparse.Namespace:
@@ -67,6 +67,68 @@ def test_a_bad_record_refuses_the_evaluation_or_is_named(
     content = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert "missing.mp4" in content["provenance"]["left_out"][0]
     assert "untuned" not in content
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "message"),
+    [
+        (("--judge_model", "/nonexist"), NoModelError, "no model folder '/nonexist'"),
+        (("--similarity_model", "/nonexist"), ArgumentError, "--similarity_model /nonexist"),
+        (("--base", "/nonexist"), NoModelError, "no model folder '/nonexist'"),
+        (("--out", "FILE"), StorageError, "FILE: cannot be made"),
+        (("--out", "/proc/nope"), StorageError, "/proc/nope: cannot be made"),
+        (("--feature_store", "FILE"), ArgumentError, "FILE is a file, and features .*give none"),
+        (("--data_path", "mean.json"), DataError, "record r1: 'task' is 'mean'"),
+        (("--data_path", "count.json"), DataError, "record r1: asks for a number"),
+        (("--data_path", "cut.json"), DataError, r"record r1: .*cut\.mp4: cannot be read"),
+    ],
+)
+def test_what_would_fail_is_known_before_the_first_answer(
+    words: tuple[str, ...],
+    kind: type[Exception],
+    message: str,
+    run_folder: Path,
+    generated: GeneratedData,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(generated.folder)
+    Path("FILE").touch()
+    Path("cut.mp4").write_bytes(b"no video")
+    first, second, *_ = json.loads(generated.test.read_text(encoding="utf-8"))
+    bad = {"mean": {"task": "mean"}, "count": {"kind": "count", "answer": "several"}}
+    for name, changes in (bad | {"cut": {"video": "cut.mp4"}}).items():
+        rows = [first, second | {"id": "r1"} | changes]
+        Path(f"{name}.json").write_text(json.dumps(rows), encoding="utf-8")
+
+    def answer(*_: object, **__: object) -> None:
+        pytest.fail("an answer was asked for")
+
+    monkeypatch.setattr("flipbook.apps.evaluate.evaluate_model", answer)
+    named = ("--model", str(run_folder), "--data_path", str(generated.test))
+    with pytest.raises(kind, match=message):
+        run(parsed(*named, *words))
+    assert not (run_folder / "evaluation").exists()
+
+
+def test_a_damaged_clip_is_left_out_of_every_row(
+    run_folder: Path, generated: GeneratedData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = json.loads(generated.test.read_text(encoding="utf-8"))[:6]
+    rows = [row | {"task": "t"} for row in rows]  # of one task, the first, third and fifth
+    (generated.folder / "cut.mp4").write_bytes(b"no video")
+    rows[2] |= {"id": "cut", "video": "cut.mp4"}
+    paths = {name: generated.folder / f"{name}.json" for name in ("all", "sound")}
+    for name, own in (("all", rows), ("sound", rows[:2] + rows[3:])):
+        paths[name].write_text(json.dumps(own), encoding="utf-8")
+    more = ("--max_bad_fraction", "0.2", "--out")
+    for name, path in paths.items():
+        out = str(run_folder / name)
+        run(parsed("--model", str(run_folder), "--data_path", str(path), *more, out))
+    assert "left out: record cut: " in capsys.readouterr().out
+    content = json.loads((run_folder / "all" / "scores.json").read_text(encoding="utf-8"))
+    assert "cut.mp4: cannot be read" in content["provenance"]["left_out"][0]
+    both = [(run_folder / name / "predictions.jsonl").read_bytes() for name in paths]
+    assert both[0] == both[1] and b'"other_clip"' in both[0]
 
 
 def test_the_start_model_is_found_or_named(run_folder: Path, fast_vlm_folder: Path) -> None:
@@ -139,7 +201,13 @@ def test_two_processes_write_what_one_does(
     run_folder: Path, generated: GeneratedData, tmp_path: Path
 ) -> None:
     """Byte for byte, though each answers only its share."""
-    words = ["--model", str(run_folder), "--data_path", str(generated.test), str(generated.images)]
+    (generated.folder / "cut.mp4").write_bytes(b"no video")
+    rows = json.loads(generated.test.read_text(encoding="utf-8"))
+    (generated.folder / "cut.json").write_text(
+        json.dumps([rows[0] | {"id": "cut", "video": "cut.mp4"}, *rows]), encoding="utf-8"
+    )
+    data = [str(generated.folder / "cut.json"), str(generated.images)]
+    words = ["--model", str(run_folder), "--data_path", *data, "--max_bad_fraction", "0.1"]
     words += ["--max_new_tokens", "3", "--batch_size", "2", "--num_cost_questions", "0"]
     several = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     for name, before in (("one", []), ("two", several)):

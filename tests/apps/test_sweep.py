@@ -15,7 +15,7 @@ from rich.console import Console
 from flipbook.apps.sweep import add_arguments, pick_of, print_sweep, run
 from flipbook.cli import main
 from flipbook.data.generated.write import GeneratedData
-from flipbook.errors import ArgumentError, DataError
+from flipbook.errors import ArgumentError, DataError, StorageError
 from flipbook.evaluate.sweep import RULES, Point, Sweep, Swept
 from flipbook.model.checkpoint import load_checkpoint
 from flipbook.score.prediction import Prediction
@@ -115,6 +115,27 @@ def test_what_cannot_be_swept_is_refused_before_the_model_is_loaded(
         run(parsed("--model", "tiny", "--data_path", "d", "--out", str(tmp_path)))
     with pytest.raises(DataError, match="no record asks about a clip"):
         run(parsed("--model", str(run_folder), "--data_path", str(generated.images)))
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="file: cannot be made .*name another folder"):
+        run(parsed(*words, "--pick", "none", "--out", str(tmp_path / "file")))
+
+
+def test_a_damaged_clip_is_left_out_by_name(
+    run_folder: Path,
+    generated: GeneratedData,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, second, *_ = json.loads(generated.test.read_text(encoding="utf-8"))
+    (generated.folder / "cut.mp4").write_bytes(b"no video")
+    path = generated.folder / "cut.json"
+    path.write_text(json.dumps([first, second | {"id": "cut", "video": "cut.mp4"}]))
+    words = ["--model", str(run_folder), "--data_path", str(path), "--frames", "1"]
+    words += ["--pick", "none", "--out", str(tmp_path)]
+    with pytest.raises(DataError, match=r"1 of 2 records (.|\n)*record cut: .*cut\.mp4: "):
+        run(parsed(*words))
+    run(parsed(*words, "--max_bad_fraction", "0.5"))
+    assert "left out: record cut: " in capsys.readouterr().out
 
 
 def test_a_pick_that_is_not_swept_is_refused(run_folder: Path, generated: GeneratedData) -> None:

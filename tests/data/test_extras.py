@@ -49,6 +49,8 @@ def test_all_that_a_row_may_say() -> None:
         ({"answer": "green"}, "'answer' is 'green', which is none of its options .*write the text"),
         ({"answer": True}, "'answer' is True; it must be text"),
         ({"references": [None]}, "'references' is None; it must be text"),
+        ({"options": ["red", " ", "3"]}, "option 2 under 'options' is blank; write its words"),
+        ({"task": "mean"}, "'task' is 'mean', the name under which the average .* another name"),
         ({"task": 7}, "'task' is 7; it must be text"),
         ({"group": "half \ud83c"}, "'group' is .*it must be text"),
         ({"split": "trian"}, "'split' is 'trian'; known are .* Did you mean 'train'"),

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from fixtures_kills import dies_at
 from flipbook.data import written
-from flipbook.data.written import bring_back, put_folder, sync_tree, write_whole
+from flipbook.data.written import (
+    bring_back,
+    check_folder,
+    make_folder,
+    put_folder,
+    sync_tree,
+    write_whole,
+)
+from flipbook.errors import StorageError
 
 
 def _make(folder: Path, word: str) -> Path:
@@ -63,3 +72,30 @@ def test_a_kill_leaves_the_old_file_or_the_new_one(tmp_path: Path) -> None:
         path.write_text("old")
         event += 1
     assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("name", ["file", "file/out", "/proc/nope"])
+@pytest.mark.parametrize("make", [make_folder, check_folder])
+def test_a_folder_that_cannot_be_made_is_named(
+    make: Callable[[Path], None], name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=rf"{name}: cannot be made .*name another folder"):
+        make(tmp_path / name)
+
+
+def test_a_folder_is_tried_without_leaving_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "old").mkdir()
+    check_folder(tmp_path / "old")
+    check_folder(tmp_path / "new" / "out")
+    assert [path.name for path in tmp_path.rglob("*")] == ["old"]
+
+    def refuse(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(written.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(StorageError, match=r"new: cannot be written to \(Permission denied\)"):
+        check_folder(tmp_path / "new")
+    assert [path.name for path in tmp_path.rglob("*")] == ["old"]

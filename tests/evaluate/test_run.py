@@ -13,14 +13,13 @@ from typing import Any
 import pytest
 
 from flipbook.data.generated.write import GeneratedData
-from flipbook.data.records import Media, Record, Turn, read_records
+from flipbook.data.records import read_records
 from flipbook.errors import DataError
 from flipbook.evaluate import loading
 from flipbook.evaluate.rows import ROW_OF_CONTROL, ROWS
 from flipbook.evaluate.run import (
     EvaluationSettings,
     evaluate_model,
-    split_still_images,
 )
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
 from flipbook.train.record import file_sha256
@@ -150,20 +149,6 @@ def test_records_without_questions_are_refused(
     with pytest.raises(DataError, match="no question to evaluate on: add assistant turns"):
         evaluate_model([], tuned=seeing_checkpoint, untuned=None, output_folder=tmp_path)
     assert not list(tmp_path.iterdir())
-
-
-def record_of(*media: Media) -> Record:
-    turns = (Turn("user", (*media, "What?")), Turn("assistant", ("left",)))
-    return Record(id="a", conversations=(turns,))
-
-
-def test_still_images_are_told_from_clips() -> None:
-    clip, image = Media("video", "/a.mp4"), Media("image", "/a.png")
-    records = (record_of(clip), record_of(image), record_of(image, clip), record_of())
-    clips, stills = split_still_images(records)
-    assert clips == (records[0], records[2], records[3])
-    assert stills == (records[1],)
-    assert split_still_images(records[1:2]) == (records[1:2], ())
 
 
 def test_a_file_is_known_by_its_content(tmp_path: Path) -> None:

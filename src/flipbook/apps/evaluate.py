@@ -18,10 +18,11 @@ from rich.console import Console
 
 from flipbook.apps.asking import add_answer_arguments, add_question_arguments
 from flipbook.data.converting.needed import as_records
-from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source, sources_of
 from flipbook.data.workers.watched import watched_command
+from flipbook.data.written import check_folder
 from flipbook.errors import ArgumentError
+from flipbook.evaluate.asked import read_asked
 from flipbook.evaluate.file_names import (
     EVALUATION_FOLDER,
     PAGE_FILE,
@@ -29,10 +30,11 @@ from flipbook.evaluate.file_names import (
     SCORES_FILE,
     TEXT_FILE,
 )
-from flipbook.evaluate.loading import DTYPES
+from flipbook.evaluate.loading import DTYPES, check_model
 from flipbook.evaluate.report import print_report
-from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
+from flipbook.evaluate.run import EvaluationSettings, evaluate_model
 from flipbook.model.folders import find_folder, is_adapter
+from flipbook.score.opinions.ask import check_opinions
 from flipbook.score.processes import from_first, joined_processes, this_process
 from flipbook.train.features import folder_beside
 
@@ -79,6 +81,8 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ArgumentError: a number is out of range, or there is no folder to write to.
         DataError: too many records are unusable, or none has a question.
+        CheckpointError: a model cannot be loaded.
+        StorageError: the folder cannot be made or written to.
     """
     for name in ("batch_size", "max_new_tokens", "max_questions"):
         value = getattr(args, name)
@@ -102,35 +106,61 @@ def _evaluate(args: argparse.Namespace, folder: Path, console: Console) -> None:
             )
         )
 
+    settings = _settings(args)
+    _check_beforehand(args, settings, folder)
     sources = from_first(find)
-    found = read_usable(sources, image_folder=None, max_bad_fraction=args.max_bad_fraction)
-    for error in found.rejected:
+    asked = read_asked(
+        sources,
+        model=args.model,
+        base=settings.adapter_base,
+        max_questions=args.max_questions,
+        max_bad_fraction=args.max_bad_fraction,
+        show_progress=settings.show_progress,
+    )
+    for error in asked.left_out:
         console.print(f"left out: {error}", markup=False, soft_wrap=True)
-    clips, stills = split_still_images(found.records)
     report = evaluate_model(
-        clips,
+        asked.clips,
         tuned=args.model,
         untuned=base_of(args.model, args.base),
         output_folder=folder,
         run_folder=run_of(args.model),
-        still_image_records=stills,
-        settings=EvaluationSettings(
-            batch_size=args.batch_size,
-            max_new_tokens=args.max_new_tokens,
-            max_questions=args.max_questions,
-            dtype=DTYPES[args.dtype],
-            adapter_base=adapter_base_of(args.model, args.base),
-            feature_store=store_of(args.model, args.feature_store),
-            judge_model=args.judge_model,
-            similarity_model=args.similarity_model,
-            num_cost_questions=args.num_cost_questions,
-            show_progress=this_process() == 0,
-        ),
+        still_image_records=asked.stills,
+        settings=settings,
         data_files=[source.path for source in sources],
-        provenance={"left_out": [str(error) for error in found.rejected]},
+        provenance={"left_out": [str(error) for error in asked.left_out]},
     )
     print_report(report, console=console)
     print_files(folder, console=console)
+
+
+def _check_beforehand(args: argparse.Namespace, settings: EvaluationSettings, folder: Path) -> None:
+    """Check all but the records: the folder of the report, and every model that will be needed.
+
+    Raises:
+        StorageError: the folder cannot be made or written to.
+        CheckpointError: a model cannot be read.
+        ArgumentError: the base or the model of sentences cannot be meant.
+    """
+    from_first(lambda: check_folder(folder))
+    check_model(args.model, base=settings.adapter_base)
+    check_model(base_of(args.model, args.base))
+    check_opinions(judge_model=args.judge_model, similarity_model=args.similarity_model)
+
+
+def _settings(args: argparse.Namespace) -> EvaluationSettings:
+    return EvaluationSettings(
+        batch_size=args.batch_size,
+        max_new_tokens=args.max_new_tokens,
+        max_questions=args.max_questions,
+        dtype=DTYPES[args.dtype],
+        adapter_base=adapter_base_of(args.model, args.base),
+        feature_store=store_of(args.model, args.feature_store),
+        judge_model=args.judge_model,
+        similarity_model=args.similarity_model,
+        num_cost_questions=args.num_cost_questions,
+        show_progress=this_process() == 0,
+    )
 
 
 def print_files(folder: Path, *, console: Console) -> None:
@@ -156,15 +186,25 @@ def store_of(model: str, named: str | None) -> Path | None:
     """Return where features are kept: the folder that is named, or that of the run.
 
     Raises:
-        ArgumentError: the run's configuration cannot be read.
+        ArgumentError: the run's configuration cannot be read, or a file is in the folder's place.
     """
     if named is not None:
-        return None if named == NO_STORE else Path(named).expanduser()
+        return None if named == NO_STORE else _named_store(Path(named).expanduser())
     config = _config_of(model)
     if config.get("frame_features") != "store":
         return None
     of_run = config.get("feature_store")
     return Path(of_run).expanduser() if of_run else folder_beside(Path(model).expanduser())
+
+
+def _named_store(folder: Path) -> Path:
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise ArgumentError(
+            f"--feature_store {folder}: {nearest} is a file, and features are kept in a folder. "
+            f"Name one, or give {NO_STORE}."
+        )
+    return folder
 
 
 def base_of(model: str, base: str | None) -> str | None:

@@ -20,18 +20,24 @@ from flipbook.apps.asking import add_answer_arguments, add_question_arguments
 from flipbook.apps.evaluate import adapter_base_of, report_folder
 from flipbook.apps.report import report_folders
 from flipbook.data.converting.needed import as_records
-from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source, sources_of
 from flipbook.data.workers.watched import watched_command
-from flipbook.data.written import write_json_whole
+from flipbook.data.written import check_folder, make_folder, write_json_whole
 from flipbook.errors import ArgumentError, DataError
+from flipbook.evaluate.asked import split_still_images
 from flipbook.evaluate.file_names import SCORES_FILE, SWEEP_FILE
 from flipbook.evaluate.loading import DTYPES, open_model
 from flipbook.evaluate.picked import folders_to_set, trained_with, write_pick
 from flipbook.evaluate.report import write_pages
-from flipbook.evaluate.run import split_still_images
 from flipbook.evaluate.sweep import AUTO, NONE, Point, Sweep, points_of, sweep_points
 from flipbook.model.checkpoint import Checkpoint
+from flipbook.model.words_of import load_words_of
+from flipbook.score.askable import (
+    damaged_media,
+    read_askable,
+    refuse_too_few,
+    without_damaged,
+)
 from flipbook.score.processes import from_first, joined_processes, this_process
 from flipbook.score.questions import AskedQuestion, choose_questions, questions_of
 from flipbook.video.settings import ClipSettings
@@ -73,6 +79,7 @@ def run(args: argparse.Namespace) -> None:
             is no folder to write to.
         DataError: too many records are unusable, or none asks about a clip.
         CheckpointError: the model cannot be loaded.
+        StorageError: the folder cannot be made or written to.
     """
     for name in ("batch_size", "max_new_tokens", "max_questions", "num_cost_questions"):
         if getattr(args, name) < 1:
@@ -103,6 +110,7 @@ def pick_of(word: str) -> Point | str:
 
 def _sweep(args: argparse.Namespace, pick: Point | str, out: Path, folders: list[Path]) -> None:
     console = Console(highlight=False, quiet=this_process() != 0)
+    from_first(lambda: check_folder(out))
     questions = _questions(args, out, console)
     checkpoint = open_model(
         args.model, dtype=DTYPES[args.dtype], base=adapter_base_of(args.model, args.base)
@@ -122,7 +130,7 @@ def _sweep(args: argparse.Namespace, pick: Point | str, out: Path, folders: list
     if this_process() != 0:
         return
     trained_at = Point(before.num_frames, before.frame_size)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_json_whole(out / SWEEP_FILE, found.as_dict(trained_at=trained_at))
     _remake_pages(args.model, out)
     print_sweep(found, trained_at=trained_at, console=console)
@@ -149,9 +157,15 @@ def _questions(args: argparse.Namespace, out: Path, console: Console) -> tuple[A
             as_records(sources, folder=out / "records", max_bad_fraction=share, tell=print)
         )
 
-    usable = read_usable(
-        from_first(find), image_folder=None, max_bad_fraction=args.max_bad_fraction
+    sources = from_first(find)
+    usable = read_askable(sources, max_bad_fraction=args.max_bad_fraction)
+    damaged = damaged_media(
+        [record for record in usable.records if any(m.kind == "video" for m in record.media)],
+        settings=load_words_of(args.model, base=adapter_base_of(args.model, args.base)).settings,
+        max_questions=args.max_questions,
     )
+    usable = without_damaged(usable, damaged)
+    refuse_too_few(usable, sources, max_bad_fraction=args.max_bad_fraction)
     for error in usable.rejected:
         console.print(f"left out: {error}", markup=False, soft_wrap=True)
     clips, _ = split_still_images(usable.records)

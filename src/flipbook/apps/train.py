@@ -13,13 +13,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source
 from flipbook.data.workers.watched import watched_command
 from flipbook.errors import AskedToStop, FlipbookError, StoppedError, reason_of
+from flipbook.evaluate.asked import read_asked
 from flipbook.evaluate.file_names import PAGE_FILE, TEXT_FILE
 from flipbook.evaluate.report import print_report
-from flipbook.evaluate.run import EvaluationSettings, evaluate_model, split_still_images
+from flipbook.evaluate.run import EvaluationSettings, evaluate_model
 from flipbook.train.arguments import Arguments
 from flipbook.train.data_summary import DATA_FILE
 from flipbook.train.examining.followed import FOLLOWED_FILE
@@ -136,19 +136,20 @@ def _how_to_score(result: RunResult, sources: Sequence[Source]) -> str:
 def _claim(
     arguments: Arguments, result: RunResult, sources: Sequence[Source], *, console: Console
 ) -> None:
-    found = read_usable(
+    asked = read_asked(
         sources,
-        image_folder=arguments.data.image_folder,
+        model=result.model_folder,
+        max_questions=arguments.training.report_num_questions,
         max_bad_fraction=arguments.data.max_bad_fraction,
+        show_progress=console.is_terminal,
     )
-    clips, stills = split_still_images(found.records)
     stores = arguments.data.frame_features == "store"
     report = evaluate_model(
-        clips,
+        asked.clips,
         tuned=str(result.model_folder),
         untuned=arguments.model.model_name_or_path,
         output_folder=result.run_folder,
-        still_image_records=stills,
+        still_image_records=asked.stills,
         settings=EvaluationSettings(
             batch_size=arguments.training.per_device_eval_batch_size,
             max_new_tokens=arguments.training.max_new_tokens,
@@ -160,7 +161,7 @@ def _claim(
         data_files=[source.path for source in sources],
         provenance={
             "seed": arguments.training.seed,
-            "left_out": [str(error) for error in found.rejected],
+            "left_out": [str(error) for error in asked.left_out],
         },
     )
     print_report(report, console=console)

@@ -39,6 +39,7 @@ _SPLIT_NAMES = {
     "testing": "test",
 }
 CLIP_KEY = "clip"
+NAME_OF_AVERAGE = "mean"  # under which the average over tasks is reported
 _NEED_OPTIONS = ("multiple_choice", "classification")
 
 
@@ -82,7 +83,8 @@ def read_extras(row: Mapping[str, Any], record_id: str) -> Extras:
     """Return what a row says beside its conversation.
 
     Raises:
-        RecordError: a value is of a wrong type or unknown, or the answer is none of the options.
+        RecordError: a value is of a wrong type or unknown, an option is blank, the answer is none
+            of the options, or the task is called as the average over tasks is.
     """
     found = {
         name: read(row[name], name, record_id)
@@ -148,6 +150,27 @@ def _texts(value: Any, name: str, record_id: str) -> tuple[str, ...]:
     raise RecordError(record_id, f"{name!r} is {shown(value)}; it must be a list of texts")
 
 
+def _options(value: Any, name: str, record_id: str) -> tuple[str, ...]:
+    options = _texts(value, name, record_id)
+    for number, option in enumerate(options, start=1):
+        if not option.strip():
+            raise RecordError(
+                record_id, f"option {number} under {name!r} is blank; write its words, or remove it"
+            )
+    return options
+
+
+def _task(value: Any, name: str, record_id: str) -> str:
+    task = _text(value, name, record_id)
+    if task == NAME_OF_AVERAGE:
+        raise RecordError(
+            record_id,
+            f"{name!r} is {task!r}, the name under which the average over tasks is reported; give "
+            "the task another name",
+        )
+    return task
+
+
 def _kind(value: Any, name: str, record_id: str) -> str:
     if value in KINDS:
         return str(value)
@@ -188,9 +211,9 @@ def _is_instant(value: object) -> bool:
 
 
 _READ: dict[str, Callable[[Any, str, str], Any]] = {
-    "task": _text,
+    "task": _task,
     "kind": _kind,
-    "options": _texts,
+    "options": _options,
     "answer": _word,
     "references": _texts,
     "spans": _spans,

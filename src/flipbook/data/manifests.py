@@ -32,28 +32,6 @@ def read_manifests(
     return Records(tuple(records), tuple(rejected))
 
 
-def read_usable(
-    paths: str | Source | Sequence[str | Source],
-    *,
-    image_folder: str | None,
-    max_bad_fraction: float,
-) -> Records:
-    """Return the records of files or data sets, where enough of them can be used.
-
-    Raises:
-        ManifestError: a file cannot be read at all.
-        DataError: more than `max_bad_fraction` are rejected, or all of them.
-    """
-    found = read_manifests(paths, image_folder=image_folder)
-    refuse_bad_records(
-        found.rejected,
-        num_records=len(found.records) + len(found.rejected),
-        max_bad_fraction=max_bad_fraction,
-        paths=[source.path for source in sources_of(paths, image_folder=image_folder)],
-    )
-    return found
-
-
 def refuse_bad_records(
     rejected: Sequence[RecordError],
     *,

@@ -1,6 +1,7 @@
 """How does a file or a folder come to be there whole, or not at all?
 
 text, bytes or plain values  ->  the file, under its name when all of it is on the disk
+a name                       ->  a folder for results, or a refusal that says where
 a folder that is complete    ->  its name, in one step, with what was there before it gone
 
 "On the disk" means after `fsync`: a machine that loses its power keeps it.
@@ -15,9 +16,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from flipbook.errors import StorageError
 
 PREVIOUS = ".{}.previous"  # what stood under a name while it is being replaced
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of Linux: man 2 rename
@@ -63,6 +66,41 @@ def write_json_whole(path: Path, content: Mapping[str, Any]) -> None:
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     write_whole(path, text + "\n")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, and those above it, where they are not there.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(
+            f"{folder}: cannot be made ({error.strerror}); name another folder"
+        ) from error
+
+
+def check_folder(folder: Path) -> None:
+    """Check that a folder for results can be made and written to; leave nothing of the trial.
+
+    Raises:
+        StorageError: it cannot.
+    """
+    is_new = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        make_folder(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise StorageError(
+            f"{folder}: cannot be written to ({error.strerror}); name another folder"
+        ) from error
+    finally:
+        for one in is_new:
+            with suppress(OSError):
+                one.rmdir()
 
 
 def sync_names(folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from flipbook.model.checkpoint import Checkpoint, load_checkpoint
+from flipbook.model.words_of import load_words_of
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 Source = str | Path | Checkpoint
@@ -34,6 +35,17 @@ def open_model(
     if device is not None:
         checkpoint.model.to(device)
     return checkpoint
+
+
+def check_model(source: Source | None, *, base: str | Path | None = None) -> None:
+    """Check that the model behind a name can be loaded, by all of it but its weights.
+
+    Raises:
+        CheckpointError: it cannot.
+        ArgumentError: `base` is given for a whole model.
+    """
+    if source is not None and not isinstance(source, Checkpoint):
+        load_words_of(source, base=base)
 
 
 def name_of(source: Source | None) -> str | None:

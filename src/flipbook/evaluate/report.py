@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from flipbook.data.written import write_json_whole
+from flipbook.data.written import make_folder, write_json_whole
 from flipbook.evaluate.claims import claims_of, score_rows
 from flipbook.evaluate.cost import Cost
 from flipbook.evaluate.file_names import (
@@ -85,9 +85,12 @@ def write_report(
 
     Predictions come first, so scores never stand without the answers behind them. Files of times
     and pictures that are not given any more are removed: they belonged to other answers.
+
+    Raises:
+        StorageError: the folder cannot be made.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_predictions(folder / PREDICTIONS_FILE, report.predictions)
     write_json_whole(folder / SCORES_FILE, report.content)
     if cost is None:

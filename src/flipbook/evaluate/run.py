@@ -153,20 +153,6 @@ def _before(
     return _answer(untuned, jobs, clip_settings=clip_settings, settings=settings).predictions
 
 
-def split_still_images(
-    records: Iterable[Record],
-) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
-    """Return the records with a clip or without any media, and those about still images alone.
-
-    Where no record has a clip, all are in the first: there is nothing to compare stills with.
-    """
-    records = tuple(records)
-    if not any(media.kind == "video" for record in records for media in record.media):
-        return records, ()
-    stills = tuple(record for record in records if _shows_stills_alone(record))
-    return tuple(record for record in records if not _shows_stills_alone(record)), stills
-
-
 @dataclass(frozen=True)
 class _Job:
     """Questions that one model answers, and the row that its answers under a control make."""
@@ -280,7 +266,3 @@ def _with_opinions(
     judged, facts = with_opinions(flat, **names)
     left = iter(judged)
     return {row: [next(left) for _ in items] for row, items in predictions.items()}, facts
-
-
-def _shows_stills_alone(record: Record) -> bool:
-    return bool(record.media) and all(media.kind == "image" for media in record.media)

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flipbook.data.extras import NAME_OF_AVERAGE
 from flipbook.errors import DataError
 from flipbook.score.intervals import estimate, mean_of_ratios
 from flipbook.score.measure import Measure, mean_of
 from flipbook.score.prediction import Prediction
 
 NO_TASK = "no_task"  # name given to the questions of records that name none
-MEAN = "mean"
+MEAN = NAME_OF_AVERAGE  # records with a task of this name are refused where they are read
 
 
 @dataclass(frozen=True)

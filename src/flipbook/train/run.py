@@ -30,6 +30,7 @@ from flipbook.model.fastvlm import tower_is_at_rest
 from flipbook.train.arguments import Arguments, TrainingArguments
 from flipbook.train.batches import BatchRules
 from flipbook.train.data_summary import write_data_summary
+from flipbook.train.examining.answers import check_claim
 from flipbook.train.examining.stopping import StoppingCallback
 from flipbook.train.examining.watch import examination_of, tell_stop, watch
 from flipbook.train.features import use_store
@@ -118,6 +119,7 @@ def _train(arguments: Arguments, begun: Begun, stop: StopRequest, *, console: Co
     is_main = args.process_index == 0
     is_resumed = begun.goes_on_from is not None
     intake = take_in(arguments, run_folder=run_folder, is_resumed=is_resumed, console=shown)
+    check_claim(intake.claimed, arguments)
     going_on = GoingOn.begin(begun.goes_on_from, arguments)
     set_seed(args.seed)
     checkpoint = load_start_model(arguments)

@@ -18,9 +18,9 @@ from fixtures_video import MakeClip
 from flipbook.data.doctor.check import check_manifests
 from flipbook.data.doctor.findings import FAULTS, NOTES
 from flipbook.data.doctor.journal import Journal
-from flipbook.data.records import read_records
+from flipbook.data.records import Record, read_records
 from flipbook.data.sources import Source
-from flipbook.errors import ArgumentError, DataError, ManifestError
+from flipbook.errors import ArgumentError, DataError, ManifestError, RecordError
 from flipbook.video.view import View
 
 NUM_CLIPS = 6
@@ -341,3 +341,22 @@ def test_every_strange_row_has_a_verdict_of_one_line(data: Path, tmp_path: Path)
     (clean,) = checked.clean["own"]
     again = check(Path(clean.path), out=tmp_path / "again", image_folder=clean.image_folder)
     assert again.num_clean == checked.num_clean == checked.num_read - checked.num_quarantined
+
+
+@pytest.mark.usefixtures("serial")
+def test_what_cannot_be_judged_is_a_fault_where_it_would_be_judged(
+    data: Path, tmp_path: Path
+) -> None:
+    rows = [row("good", "0.mp4"), row("bad", "1.mp4", "Several.")]
+    train = write_rows(data / "train.jsonl", rows)
+    test = write_rows(data / "test.jsonl", [row("good", "2.mp4"), row("bad", "3.mp4", "Several.")])
+
+    def unjudged(record: Record) -> RecordError | None:
+        said = record.conversations[0][-1].text
+        return RecordError(record.id, "asks for a number") if said == "Several." else None
+
+    checked = check(train, out=tmp_path / "out", test=[test], unjudged=unjudged)
+    (fault,) = checked.quarantined
+    assert (fault.record_id, fault.file, fault.code) == ("bad", test, "unjudged")
+    notes = [(note.code, entry and entry.record_id) for note, entry in checked.notes]
+    assert ("unjudged_in_training", "bad") in notes

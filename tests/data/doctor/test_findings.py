@@ -15,6 +15,8 @@ from flipbook.errors import BudgetError, LabelError, MediaError, RecordError
         (LabelError("a", "does not exist"), "labels"),
         (RecordError("a", "something new"), "structure"),
         (RecordError("a", "turn 2 is a blank answer; write it"), "empty_answer"),
+        (RecordError("a", "option 1 under 'options' is blank; write its words"), "options"),
+        (RecordError("a", "'task' is 'mean', the name under which"), "task"),
         (MediaError("a.mp4", "30 frames declared, 18 decodable: cut"), "truncated"),
     ],
 )

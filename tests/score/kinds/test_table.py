@@ -9,8 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from flipbook.data import extras
+from flipbook.data.records import Record
+from flipbook.errors import RecordError
 from flipbook.score.kinds import table
-from flipbook.score.kinds.table import KINDS, judge, measures_of, missing_measures
+from flipbook.score.kinds.table import KINDS, judge, measures_of, missing_measures, unjudged
 from flipbook.score.prediction import Answer
 from flipbook.score.questions import AskedQuestion
 
@@ -91,3 +93,18 @@ def test_what_cannot_be_computed_here_is_told(monkeypatch: pytest.MonkeyPatch) -
     assert missing_measures() == {"meteor": "nltk is not installed"}
     monkeypatch.setattr(table, "missing_meteor", lambda: None)
     assert missing_measures() == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_cannot_be_judged_is_known_without_an_answer(ask: Ask, kind: str) -> None:
+    reference, facts = RIGHT[kind]
+    sound = ask(reference, kind=kind, **facts)
+    assert unjudged(Record("r1", (sound.turns,), sound.extras)) is None
+    silent = ask("several", kind=kind, options=PETS if "options" in facts else ())
+    error = unjudged(Record("r1", (silent.turns,), silent.extras))
+    if kind in ("open", "caption", "feedback"):
+        assert error is None
+        return
+    with pytest.raises(RecordError) as judged:
+        judge(silent, Answer("several"))
+    assert str(error) == str(judged.value)

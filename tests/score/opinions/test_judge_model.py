@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from fixtures_model import CHATML_TOKENS
 from flipbook.errors import CheckpointError, RecordError
 from flipbook.score.opinions.facts import folder_sha256
-from flipbook.score.opinions.judge_model import PROMPT, JudgeModel
+from flipbook.score.opinions.judge_model import PROMPT, JudgeModel, check_judge
 
 
 @pytest.fixture(scope="module")
@@ -144,5 +144,8 @@ def test_weights_that_are_missing_are_told(text_model: Path, tmp_path: Path) -> 
 def test_a_folder_without_weights_is_refused(text_model: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(text_model, tmp_path / "none")
     (folder / "model.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="no text model can be read from here"):
-        JudgeModel(folder)
+    with pytest.raises(CheckpointError, match="holds no weights; expected model.safetensors"):
+        check_judge(folder)
+    (folder / "pytorch_model.bin").touch()
+    with pytest.raises(CheckpointError, match="holds no weights in safetensors.*Convert them"):
+        check_judge(folder)

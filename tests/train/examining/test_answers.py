@@ -10,7 +10,7 @@ from fixtures_data import SHORT_RUN, Tune
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.formats.prompts import choice_question
 from flipbook.data.generated.write import GeneratedData
-from flipbook.errors import ArgumentError, RecordError
+from flipbook.errors import ArgumentError, DataError
 from flipbook.model.checkpoint import load_checkpoint
 from flipbook.score.prediction import Prediction
 from flipbook.train.arguments import Arguments
@@ -150,8 +150,31 @@ def test_a_question_without_a_right_answer_is_told_before_the_first_step(
     rows[1]["conversations"][1]["value"] = "neither"
     manifest = generated.folder / "no_right_answer.json"
     manifest.write_text(json.dumps(rows))
-    with pytest.raises(RecordError, match=r"record r1: does not tell which of its options"):
+    with pytest.raises(DataError, match=r"record r1: does not tell which of its options"):
         _examination(fast_vlm_folder, manifest)
+
+
+@pytest.mark.parametrize(
+    ("number", "changes", "message"),
+    [
+        (5, {"answer": "several"}, "record r5: asks for a number"),
+        (0, {"task": "mean"}, "record r0: 'task' is 'mean'"),
+    ],
+)
+def test_what_could_not_be_scored_at_the_end_is_refused_before_the_first_step(
+    tune: Tune,
+    generated: GeneratedData,
+    number: int,
+    changes: dict[str, str],
+    message: str,
+) -> None:
+    """Also where nothing is asked on the way."""
+    rows = json.loads(_kinds(generated).read_text())
+    rows[number] |= changes
+    manifest = generated.folder / "no_score.json"
+    manifest.write_text(json.dumps(rows))
+    with pytest.raises(DataError, match=message):
+        tune("never", validation_data_path=manifest, eval_num_answers=0)
 
 
 def _evaluations(result: Any) -> list[dict[str, float]]:

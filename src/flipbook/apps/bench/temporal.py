@@ -20,18 +20,18 @@ from flipbook.apps.asking import add_answer_arguments
 from flipbook.data.generated.asking import FORMS, WORDS, tasks_asked
 from flipbook.data.generated.scenes import SUITE_TASKS
 from flipbook.data.generated.suite import Suite, check_suite, write_suite
-from flipbook.data.manifests import read_usable
 from flipbook.data.sources import Source
 from flipbook.data.written import write_json_whole
 from flipbook.errors import ArgumentError, DataError
 from flipbook.evaluate.file_names import SCORES_FILE
-from flipbook.evaluate.loading import DTYPES
+from flipbook.evaluate.loading import DTYPES, check_model
 from flipbook.evaluate.progress import passing_bar
 from flipbook.evaluate.rows import TUNED
 from flipbook.evaluate.run import EvaluationSettings, evaluate_model
 from flipbook.evaluate.temporal.probe import Probe, probe_tasks
 from flipbook.evaluate.temporal.standings import standings_of
 from flipbook.evaluate.temporal.tables import ceilings_table, probe_table, scores_table, summary
+from flipbook.score.askable import read_askable
 from flipbook.score.scores import MEAN
 
 PROBE_FILE = "probe.json"
@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> None:
         ArgumentError: a task or form is unknown, or a number is out of range.
         DataError: the linear readers find what the suite should not give away.
         CheckpointError: the model cannot be loaded.
+        StorageError: the folder cannot be made.
     """
     _check(args)
     console = Console(highlight=False)
@@ -108,6 +109,7 @@ def _check(args: argparse.Namespace) -> None:
         raise ArgumentError(
             f"--probe_clips is {args.probe_clips}: give {LEAST_PROBE_CLIPS} or more, or 0 for none."
         )
+    check_model(args.model)
 
 
 def _prove(tasks: list[str], args: argparse.Namespace, folder: Path, console: Console) -> Probe:
@@ -130,7 +132,7 @@ def _prove(tasks: list[str], args: argparse.Namespace, folder: Path, console: Co
 
 
 def _score(suite: Suite, args: argparse.Namespace, console: Console) -> None:
-    found = read_usable([Source(str(suite.test))], image_folder=None, max_bad_fraction=0.0)
+    found = read_askable([Source(str(suite.test))], max_bad_fraction=0.0)
     folder = suite.folder / "evaluation" / Path(args.model).expanduser().name
     evaluate_model(
         found.records,

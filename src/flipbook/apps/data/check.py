@@ -21,6 +21,7 @@ from flipbook.data.encoder import ConversationEncoder
 from flipbook.data.sources import Source, sources_of
 from flipbook.errors import ArgumentError, StoppedError, reason_of
 from flipbook.model.words_of import WordsOf, load_words_of
+from flipbook.score.kinds.table import unjudged
 from flipbook.video.sampling import SAMPLERS
 from flipbook.video.settings import ClipSettings
 from flipbook.video.view import View
@@ -130,6 +131,7 @@ def run(args: argparse.Namespace) -> None:
             num_workers=args.num_workers,
             file_timeout_s=args.file_timeout_s,
             console=console,
+            unjudged=unjudged,
         )
     except KeyboardInterrupt as stop:
         raise StoppedError(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -192,7 +193,8 @@ def _write(out: Path, page: bytes) -> None:
         unfinished.write_bytes(page)
         os.replace(unfinished, out)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         raise StorageError(
             f"--out {out}: cannot be written ({error.strerror}); name another place"
         ) from error

@@ -21,14 +21,13 @@ from flipbook.data.doctor.checked import Checked, summarise
 from flipbook.data.doctor.examine import Examined, examine
 from flipbook.data.doctor.inspection import Inspection, inspect
 from flipbook.data.doctor.journal import Journal
-from flipbook.data.doctor.ledger import OWN_SPLIT, Manifest, RowReader
+from flipbook.data.doctor.ledger import OWN_SPLIT, Manifest, RowReader, Unjudged
 from flipbook.data.doctor.report import print_checked
 from flipbook.data.doctor.writing import (
     NOTES_FILE,
     QUARANTINE_FILE,
     SUMMARY_FILE,
     clean_sources,
-    make_folder,
     note_as_dict,
     quarantined_of,
     write_clean,
@@ -40,6 +39,7 @@ from flipbook.data.extras import SPLITS
 from flipbook.data.rows import content_hash
 from flipbook.data.sources import Source
 from flipbook.data.tables.opening import num_cores
+from flipbook.data.written import make_folder
 from flipbook.errors import ArgumentError, ManifestError
 from flipbook.video.settings import ClipSettings
 
@@ -59,6 +59,7 @@ def check_manifests(
     file_timeout_s: float = FILE_TIMEOUT_S,
     console: Console | None = None,
     work: Callable[..., Examined] = examine,
+    unjudged: Unjudged | None = None,
 ) -> Checked:
     """Return what was found in some data sets, after writing clean manifests and the lists.
 
@@ -74,6 +75,7 @@ def check_manifests(
         file_timeout_s: how long reading one file may take, and longer for large files.
         console: where progress and a summary are printed; none prints nothing.
         work: reads one video or image, as `examine` does.
+        unjudged: see `RowReader`; none leaves that out.
 
     Raises:
         ManifestError: a manifest cannot be read, or changes while it is.
@@ -85,7 +87,7 @@ def check_manifests(
     _check_numbers(num_workers, file_timeout_s)
     manifests = _manifests(sources)
     console = Console(quiet=True) if console is None else console
-    reader = RowReader(manifests)
+    reader = RowReader(manifests, unjudged)
     before = [content_hash(manifest.path) for manifest in manifests]
     make_folder(out)
     with _progress(console) as progress:

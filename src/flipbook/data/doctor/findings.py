@@ -52,7 +52,9 @@ FAULTS = {
     "empty_answer": "an answer without words",
     "empty_question": "a question without words that shows nothing",
     "placeholders": "places for media and media do not match",
-    "options": "options without the right answer, or none at all",
+    "options": "options without the right answer, a blank one, or none at all",
+    "task": "a task with the name under which the average over tasks is reported",
+    "unjudged": "an evaluation split's record that does not tell what is right",
     "budget": "more tokens than the model may read",
     "labels": "labels that cannot be proven",
     # of the data set as a whole
@@ -68,6 +70,7 @@ NOTES = {
     "duplicate_id": "a name that an earlier record has; the clean manifest gives it its own",
     "duplicate": "the same question and answer about the same clip as an earlier record",
     "contradiction": "another answer to the same question about the same clip",
+    "unjudged_in_training": "does not tell what is right, as evaluation would need it",
     "token_difference": "encoding the whole text at once gives a few other tokens",
 }
 
@@ -112,7 +115,12 @@ _WORDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"^the conversation is empty|^has no conversation|holds media; ",
         ),
         ("placeholders", r"^has placeholders for |stands in no turn, though|^shows nothing, but "),
-        ("options", r"which is none of its options|^is of kind \w+ and has no 'options'"),
+        (
+            "options",
+            r"which is none of its options|^is of kind \w+ and has no 'options'|"
+            r"^option \d+ under 'options' is blank",
+        ),
+        ("task", r"^'task' is 'mean', "),
     )
 )
 

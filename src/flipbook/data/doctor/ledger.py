@@ -8,7 +8,7 @@ needed, so that a million rows fit into memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +25,7 @@ from flipbook.video.settings import ClipSettings
 
 OWN_SPLIT = "own"  # of a manifest whose records say of which split they are
 UNNAMED_SPLIT = "train"  # of records that do not
+Unjudged = Callable[[Record], RecordError | None]
 
 
 class Manifest(NamedTuple):
@@ -97,12 +98,16 @@ class NumberedRow(NamedTuple):
 class RowReader:
     """Reads the rows of manifests, as often as is asked for.
 
+    Args:
+        unjudged: tells why evaluation could not judge answers to a record, or None where it can.
+
     Raises:
         ArgumentError: an image folder is no folder.
     """
 
-    def __init__(self, manifests: Sequence[Manifest]) -> None:
+    def __init__(self, manifests: Sequence[Manifest], unjudged: Unjudged | None = None) -> None:
         self.manifests = tuple(manifests)
+        self.unjudged = unjudged
         self.folders = [
             MediaFolders(source.path, source.image_folder, looks_up=False)
             for source, _ in manifests
@@ -127,6 +132,15 @@ class RowReader:
         """
         view = self.manifests[manifest].source.view
         return record_of(row, folders=self.folders[manifest], view=view)
+
+    def judging_of(self, record: Record, split: str) -> list[Finding]:
+        """Return that evaluation cannot tell what is right: a fault where the split is for that."""
+        error = None if self.unjudged is None else self.unjudged(record)
+        if error is None:
+            return []
+        if split == "train":
+            return [Finding("unjudged_in_training", error.message)]
+        return [finding_of(error, otherwise="unjudged")]
 
 
 def read_ledger(reader: RowReader, rows: Iterable[NumberedRow], settings: ClipSettings) -> Ledger:
@@ -155,6 +169,7 @@ def read_ledger(reader: RowReader, rows: Iterable[NumberedRow], settings: ClipSe
         entry.split = own if used_as == OWN_SPLIT else used_as
         entry.group = record.extras.group
         entry.findings += _note_shared_id(row)
+        entry.findings += reader.judging_of(record, entry.split)
         entry.findings += repeats.look_at(record, split=entry.split)
         entry.media = tuple(
             ledger.media.setdefault(item, len(ledger.media)) for item in record.media

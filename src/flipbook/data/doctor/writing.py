@@ -157,20 +157,6 @@ def written_whole(path: Path) -> Iterator[TextIO]:
             unfinished.unlink()
 
 
-def make_folder(out: Path) -> None:
-    """Make a folder if it is not there.
-
-    Raises:
-        StorageError: it cannot be made.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(
-            f"{out}: cannot be made ({error.strerror}); name another folder with --out"
-        ) from error
-
-
 def told(path: str, reason: str) -> str:
     """Return a reason with the file that it is about."""
     name = one_line(path)

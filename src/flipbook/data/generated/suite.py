@@ -18,6 +18,7 @@ from flipbook.data.generated.asking import FORMS, WORDS, Row, rows_about
 from flipbook.data.generated.movies import draw_movie
 from flipbook.data.generated.scenes import SUITE_TASKS, make_rivals
 from flipbook.data.generated.write import SEEDS_PER_SPLIT, split_seed, write_clip
+from flipbook.data.written import make_folder
 from flipbook.errors import ArgumentError, did_you_mean
 
 VALIDATION_SHARE = 10  # one validation clip of a task for each so many training clips, and one more
@@ -58,10 +59,11 @@ def write_suite(
 
     Raises:
         ArgumentError: a task or form is unknown, none is named, or a number is out of its range.
+        StorageError: the folder cannot be made.
     """
     check_suite(tasks, form, clips_per_task, train_clips_per_task)
     folder = Path(folder)
-    (folder / "clips").mkdir(parents=True, exist_ok=True)
+    make_folder(folder / "clips")
     counts = {"test": clips_per_task}
     if train_clips_per_task:
         counts["train"] = train_clips_per_task

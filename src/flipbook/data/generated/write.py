@@ -28,6 +28,7 @@ from flipbook.data.generated.movies import FRAMES_PER_S, Question, draw_movie
 from flipbook.data.generated.scenes import TASKS, make_movie
 from flipbook.data.generated.shapes import draw_picture
 from flipbook.data.generated.stills import STILL_TASKS, make_still
+from flipbook.data.written import make_folder
 
 SPLITS = ("train", "validation", "test")
 SEEDS_PER_SPLIT = 1_000_000
@@ -69,10 +70,13 @@ def write_generated_data(
         replay_images: still pictures among the training rows, over all still tasks.
         test_images_per_task: pictures of each still task in `images.json`.
         seed: same seed, same bytes.
+
+    Raises:
+        StorageError: the folder cannot be made.
     """
     folder = Path(folder)
     for name in ("clips", "images"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+        make_folder(folder / name)
     rows: dict[str, list[Row]] = {}
     counts = (clips_per_task, validation_clips_per_task, test_clips_per_task)
     for split, count in zip(SPLITS, counts, strict=True):

@@ -107,4 +107,4 @@ def _judge(question: AskedQuestion, answer: Answer) -> Judgement:
     return Judgement(measures, chosen.right, chosen.choice)
 
 
-CHOICE = Kind("accuracy", _judge)
+CHOICE = Kind("accuracy", _judge, right=right_option)

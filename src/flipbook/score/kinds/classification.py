@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from flipbook.score.kinds.kind import Judgement, Kind
-from flipbook.score.kinds.options import chosen_option
+from flipbook.score.kinds.options import chosen_option, right_option
 from flipbook.score.measure import FloatArray, Measure
 from flipbook.score.prediction import Answer, Prediction
 from flipbook.score.questions import AskedQuestion
@@ -76,4 +76,4 @@ def _classes(predictions: Sequence[Prediction]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for prediction in predictions for name in prediction.options))
 
 
-CLASSIFICATION = Kind("top_1", _judge, _corpus)
+CLASSIFICATION = Kind("top_1", _judge, _corpus, right=right_option)

@@ -89,4 +89,4 @@ def _judge(question: AskedQuestion, answer: Answer) -> Judgement:
     return Judgement(measures | {"unparsed": float(said is None)})
 
 
-COUNT = Kind("accuracy", _judge)
+COUNT = Kind("accuracy", _judge, right=right_number)

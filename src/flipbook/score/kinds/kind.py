@@ -28,6 +28,10 @@ class Judgement:
     choice: int | None = None
 
 
+def _nothing_to_read(question: AskedQuestion) -> None:
+    return None
+
+
 def _no_more(predictions: Sequence[Prediction]) -> dict[str, Measure]:
     return {}
 
@@ -41,11 +45,13 @@ class Kind:
         judge: gives the measures of one question alone. Raises RecordError where the record does
             not tell what is right.
         corpus: gives the measures of all predictions together that are no means over questions.
+        right: reads what is right. Raises RecordError where the record does not tell, as `judge`.
     """
 
     headline: str
     judge: Callable[[AskedQuestion, Answer], Judgement]
     corpus: Callable[[Sequence[Prediction]], dict[str, Measure]] = _no_more
+    right: Callable[[AskedQuestion], object] = _nothing_to_read
 
 
 def references_of(prediction: Prediction) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """How is an answer judged, and what do many judged answers say together?
 
+Record                   ->  can it be judged?
 AskedQuestion, Answer    ->  Prediction
 Predictions of one kind  ->  Measures by name, the headline first
 """
@@ -8,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flipbook.data.records import Record
+from flipbook.errors import RecordError
 from flipbook.score.kinds.caption import CAPTION
 from flipbook.score.kinds.choice import CHOICE
 from flipbook.score.kinds.classification import CLASSIFICATION
@@ -19,7 +22,7 @@ from flipbook.score.kinds.when import WHEN
 from flipbook.score.measure import Measure, mean_of
 from flipbook.score.metrics.meteor import missing_meteor
 from flipbook.score.prediction import Answer, Prediction
-from flipbook.score.questions import AskedQuestion
+from flipbook.score.questions import AskedQuestion, questions_of
 
 KINDS: dict[str, Kind] = {
     "open": OPEN,
@@ -60,6 +63,16 @@ def judge(question: AskedQuestion, answer: Answer) -> Prediction:
         right_option=judgement.right_option,
         choice=judgement.choice,
     )
+
+
+def unjudged(record: Record) -> RecordError | None:
+    """Return why answers to a record's questions cannot be judged; None where they can."""
+    try:
+        for question in questions_of([record]):
+            KINDS[question.kind].right(question)
+    except RecordError as error:
+        return error
+    return None
 
 
 def measures_of(predictions: Sequence[Prediction]) -> dict[str, Measure]:

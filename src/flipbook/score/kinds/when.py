@@ -105,4 +105,4 @@ def _seconds(clock: str) -> float:
     return seconds
 
 
-WHEN = Kind("tiou", _judge)
+WHEN = Kind("tiou", _judge, right=right_spans)

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from flipbook.score.kinds.kind import references_of
-from flipbook.score.opinions.judge_model import JudgeModel
-from flipbook.score.opinions.similarity import SimilarityModel
+from flipbook.score.opinions.judge_model import JudgeModel, check_judge
+from flipbook.score.opinions.similarity import SimilarityModel, check_similarity
 from flipbook.score.prediction import Prediction
 
 FREE_KINDS = ("open", "caption", "feedback")
@@ -60,6 +60,19 @@ def with_opinions(
         opinions["similarity"] = _similar(sentences, free)
         facts["similarity_model"] = asdict(sentences.facts)
     return [_with(item, opinions) for item in predictions], facts
+
+
+def check_opinions(
+    *, judge_model: str | Path | None = None, similarity_model: str | Path | None = None
+) -> None:
+    """Check that the models can be read, by all of them but their weights.
+
+    Raises: as `JudgeModel` and `SimilarityModel`.
+    """
+    if judge_model is not None:
+        check_judge(judge_model)
+    if similarity_model is not None:
+        check_similarity(similarity_model)
 
 
 def _judged(judge: JudgeModel, predictions: Sequence[Prediction]) -> dict[_Said, float]:

@@ -9,15 +9,23 @@ depends on its own prompt alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from flipbook.errors import CheckpointError, RecordError
-from flipbook.model.folders import find_folder, is_adapter, plain_name, source_of
+from flipbook.model.folders import (
+    find_folder,
+    find_weight_files,
+    is_adapter,
+    plain_name,
+    source_of,
+)
 from flipbook.score.opinions.facts import folder_sha256
 
 PROMPT = """Somebody watched a video and was asked about it.
@@ -56,12 +64,7 @@ class JudgeModel:
     """
 
     def __init__(self, name_or_path: str | Path, *, device: str | torch.device = "cpu") -> None:
-        folder = find_folder(name_or_path)
-        if is_adapter(folder):
-            raise CheckpointError(
-                f"{folder}: holds an adapter, and a judge must be a whole model. Merge the adapter "
-                "into its base, and give the folder of the result."
-            )
+        folder = check_judge(name_or_path)
         self._model, self._tokenizer = _load(folder)
         self._model.to(device).eval()
         self._device = device
@@ -148,9 +151,48 @@ class JudgeModel:
         return logits.float().log_softmax(dim=-1)
 
 
+def check_judge(name_or_path: str | Path) -> Path:
+    """Return the folder of a judge, after reading all of it but its weights.
+
+    Raises:
+        CheckpointError: there is no such model, it is none of texts, or it has no weights.
+    """
+    folder = find_folder(name_or_path)
+    if is_adapter(folder):
+        raise CheckpointError(
+            f"{folder}: holds an adapter, and a judge must be a whole model. Merge the adapter "
+            "into its base, and give the folder of the result."
+        )
+    of_text: Any = AutoModelForCausalLM
+    with _told_of(folder):
+        AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        with torch.device("meta"):
+            of_text.from_config(config)
+    if find_weight_files(folder)[0].suffix != ".safetensors":
+        raise CheckpointError(
+            f"{folder}: holds no weights in safetensors, and no others are read. Convert them, or "
+            "choose another judge."
+        )
+    return folder
+
+
+@contextmanager
+def _told_of(folder: Path) -> Iterator[None]:
+    """Tell what transformers could not read as a fault of the folder."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(
+            f"{folder}: no text model can be read from here ({reason}). Give the folder or hub id "
+            "of a model that AutoModelForCausalLM of transformers reads, in safetensors."
+        ) from error
+
+
 def _load(folder: Path) -> tuple[Any, Any]:
     of_text: Any = AutoModelForCausalLM
-    try:
+    with _told_of(folder):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model, report = of_text.from_pretrained(
             folder,
@@ -159,12 +201,6 @@ def _load(folder: Path) -> tuple[Any, Any]:
             dtype="auto",
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(
-            f"{folder}: no text model can be read from here ({reason}). Give the folder or hub id "
-            "of a model that AutoModelForCausalLM of transformers reads, in safetensors."
-        ) from error
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
         raise CheckpointError(

@@ -41,12 +41,7 @@ class SimilarityModel:
     """
 
     def __init__(self, folder: str | Path, *, device: str = "cpu") -> None:
-        path = Path(folder).expanduser().absolute()
-        if not any((path / name).is_file() for name in _FILES):
-            raise ArgumentError(
-                f"--similarity_model {folder}: there is no folder with {' or '.join(_FILES)} in "
-                "it. Download a model of sentence-transformers, and give its folder."
-            )
+        path = check_similarity(folder)
         self._model = _load(path, device)
         self.facts = SimilarityFacts(path.name, folder_sha256(path))
 
@@ -85,14 +80,34 @@ class SimilarityModel:
         return min(1.0, max(-1.0, value))
 
 
-def _load(folder: Path, device: str) -> Any:
+def check_similarity(folder: str | Path) -> Path:
+    """Return the folder of a model of sentences, where there is one and the package for it.
+
+    Raises:
+        ArgumentError: sentence-transformers is not installed, or there is no such folder.
+    """
+    path = Path(folder).expanduser().absolute()
+    if not any((path / name).is_file() for name in _FILES):
+        raise ArgumentError(
+            f"--similarity_model {folder}: there is no folder with {' or '.join(_FILES)} in "
+            "it. Download a model of sentence-transformers, and give its folder."
+        )
+    _package()
+    return path
+
+
+def _package() -> Any:
     try:
-        package = importlib.import_module("sentence_transformers")
+        return importlib.import_module("sentence_transformers")
     except ImportError as error:
         raise ArgumentError(
             "--similarity_model needs the package sentence-transformers, which is not installed. "
             'Install it with: pip install "flipbook-vlm[similarity]"'
         ) from error
+
+
+def _load(folder: Path, device: str) -> Any:
+    package = _package()
     try:
         return package.SentenceTransformer(
             str(folder),

@@ -16,10 +16,11 @@ from typing import Any
 
 from flipbook.data.dataset import LazySupervisedDataset
 from flipbook.data.features.store import FeatureStore
-from flipbook.data.manifests import read_usable
+from flipbook.data.sources import Source
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.evaluating import evaluating
 from flipbook.score.answering import answer_questions
+from flipbook.score.askable import read_askable
 from flipbook.score.controls import FULL
 from flipbook.score.kinds.choice import reordered
 from flipbook.score.kinds.table import judge, measures_of
@@ -30,7 +31,7 @@ from flipbook.score.questions import (
     choose_questions,
     questions_of,
 )
-from flipbook.train.arguments import TrainingArguments
+from flipbook.train.arguments import Arguments, TrainingArguments
 from flipbook.video.settings import ClipSettings
 
 
@@ -109,12 +110,11 @@ def make_examination(
     Records that were left out of the data are left out here.
 
     Raises:
-        DataError: the records cannot be read.
-        RecordError: what would be right cannot be told from a record.
+        DataError: the records cannot be read, or too many do not tell what is right.
     """
     if args.eval_num_answers == 0:
         return None
-    found = read_usable(dataset.table.sources, image_folder=None, max_bad_fraction=max_bad_fraction)
+    found = read_askable(dataset.table.sources, max_bad_fraction=max_bad_fraction)
     left_out = {error.record_id for error in dataset.check.rejected}
     questions = questions_of(record for record in found.records if record.id not in left_out)
     if not questions:
@@ -125,6 +125,17 @@ def make_examination(
         batch_size=args.per_device_eval_batch_size,
         max_new_tokens=args.max_new_tokens,
     )
+
+
+def check_claim(sources: Sequence[Source], arguments: Arguments) -> None:
+    """Check that what a run will be scored on tells what is right, where it is to be scored.
+
+    Raises:
+        ManifestError: a file cannot be read at all.
+        DataError: too many records cannot be used.
+    """
+    if sources and arguments.training.report_num_questions > 0:
+        read_askable(sources, max_bad_fraction=arguments.data.max_bad_fraction)
 
 
 def metrics_of(predictions: Sequence[Prediction]) -> dict[str, float]:

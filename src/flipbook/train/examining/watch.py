@@ -27,8 +27,7 @@ def examination_of(
 
     Raises:
         ArgumentError: the best checkpoint is to be chosen by what this run does not measure.
-        DataError: the validation records cannot be read.
-        RecordError: what would be right cannot be told from one of them.
+        DataError: the validation records cannot be read, or too many do not tell what is right.
     """
     args = arguments.training
     if dataset is None or args.eval_strategy == "no":

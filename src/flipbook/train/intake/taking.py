@@ -29,6 +29,7 @@ from flipbook.data.sources import Source, names_of, sources_of
 from flipbook.data.written import write_json_whole
 from flipbook.errors import ArgumentError, DataError
 from flipbook.model.words_of import load_words_of
+from flipbook.score.kinds.table import unjudged
 from flipbook.train.arguments import Arguments, DataArguments
 from flipbook.train.intake.division import SPLIT_FOLDER, divide
 from flipbook.train.intake.prepared import (
@@ -258,6 +259,7 @@ def _check(intake: Intake, arguments: Arguments, *, folder: Path, console: Conso
         encoder=ConversationEncoder(words.tokenizer, settings, data.model_max_length),
         out=folder,
         console=console,
+        unjudged=unjudged,
     )
     checked.refuse_bad(arguments.data.max_bad_fraction)
     clean = checked.clean
