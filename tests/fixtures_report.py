@@ -109,7 +109,7 @@ def _prediction(
         "answer": reference if is_right else HOSTILE[number % len(HOSTILE)],
         "correct": value >= 1,
         "value": value,
-        "measures": {},
+        "measures": {MEASURES[kind][0]: value},
     }
     if own:
         line["right_option"] = reference

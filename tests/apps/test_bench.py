@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -54,7 +56,11 @@ def test_a_model_is_scored_with_controls(
     shown = capsys.readouterr().out
     folder = tmp_path / "evaluation" / fast_vlm_folder.name
     scores = json.loads((folder / "scores.json").read_text())
-    assert scores["provenance"]["suite"] == {"seed": 0, "form": "choice"}
+    assert scores["provenance"]["suite"] == {
+        "seed": 0,
+        "form": "choice",
+        "model": os.path.relpath(fast_vlm_folder, tmp_path),
+    }
     told = json.loads((folder / "temporal.json").read_text())
     order, last_frame = told["tasks"]
     assert order["task"] == "order_choice"
@@ -66,6 +72,28 @@ def test_a_model_is_scored_with_controls(
     assert line[1] == f"{order['score']:.3f}"
     assert not (tmp_path / "probe.json").exists()
     assert "\nprobe" not in shown
+
+
+def test_two_models_of_one_name_are_scored_on_one_suite(
+    fast_vlm_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suite = tmp_path / "suite"
+    runs = [tmp_path / "one/mine", tmp_path / "two/mine"]
+    for run_folder in runs:
+        shutil.copytree(fast_vlm_folder, run_folder / "model")
+    words = ("--out", str(suite), "--probe_clips", "0", "--max_new_tokens", "1")
+    _bench(*words, "--tasks", "colour", "--clips_per_task", "2", "--model", str(runs[0]))
+    made = (suite / "test.json").read_bytes()
+    assert "is used as it is" not in capsys.readouterr().out
+    _bench(*words, "--model", str(runs[1] / "model"))
+    shown = capsys.readouterr().out
+    assert f"The suite in {suite} is used as it is." in shown
+    assert f"{suite}/evaluation/mine is that of another model: this one is kept in" in shown
+    assert f"report        {suite}/evaluation/mine-2" in shown
+    assert sorted(path.name for path in (suite / "evaluation").iterdir()) == ["mine", "mine-2"]
+    with pytest.raises(ArgumentError, match="--clips_per_task is 1, and was 2"):
+        _bench(*words, "--clips_per_task", "1", "--model", str(runs[1]))
+    assert (suite / "test.json").read_bytes() == made
 
 
 def test_a_suite_that_gives_answers_away_is_refused(

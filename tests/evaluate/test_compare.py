@@ -11,7 +11,7 @@ from fixtures_predictions import make_prediction, make_predictions, share
 from flipbook.data.extras import Extras
 from flipbook.data.records import Turn
 from flipbook.errors import DataError
-from flipbook.evaluate.compare import compare, holm
+from flipbook.evaluate.compare import are_same_clips, compare, holm
 from flipbook.evaluate.differences import in_plain_text
 from flipbook.score.kinds.table import judge
 from flipbook.score.prediction import Answer, Prediction
@@ -145,6 +145,9 @@ def test_fewer_than_two_shared_questions_are_refused() -> None:
         ({"reference": "up"}, "its reference is 'left' in A and 'up' in B"),
         ({"kind": "caption"}, "its kind is 'open' in A and 'caption' in B"),
         ({"task": "count"}, "its task is 'order' in A and 'count' in B"),
+        ({"question": "Why?"}, r"its question is 'Où va-t-il \?' in A and 'Why\?' in B"),
+        ({"video": "other.mp4"}, "its video is 'order-1.mp4' in A and 'other.mp4' in B"),
+        ({"video": "a/order-11.mp4"}, "its video is 'order-1.mp4' in A and 'a/order-11.mp4' in B"),
     ],
 )
 def test_a_question_that_is_not_the_same_is_named(change: dict[str, str], told: str) -> None:
@@ -152,5 +155,40 @@ def test_a_question_that_is_not_the_same_is_named(change: dict[str, str], told: 
     second[1] = replace(second[1], **change)  # type: ignore[arg-type]
     with pytest.raises(
         DataError, match=f"record order-1, question 1: {told}. Evaluate both on the same records"
+    ):
+        compare(first, second)
+
+
+def test_the_same_clips_may_lie_in_other_folders() -> None:
+    first, second = make_predictions([1, 0, 1]), make_predictions([1, 1, 1])
+    moved = [replace(item, video=f"copies/{item.video}") for item in second]
+    assert compare(first, moved).num_questions == 3
+    assert compare(moved, first).num_videos == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_same"),
+    [
+        ("b.mp4", "a/b.mp4", True),
+        ("my clips/b.mp4", "b.mp4", True),
+        ("one/b.mp4", "two/b.mp4", True),
+        ("one/b.mp4 one/c.mp4", "b.mp4 c.mp4", True),
+        ("one/b.mp4 one/c.mp4", "b.mp4 d.mp4", False),
+        ("b.mp4", "a/bb.mp4", False),
+        ("a/b.mp4", "a/c.mp4", False),
+    ],
+)
+def test_names_that_may_mean_the_same_clips(first: str, second: str, is_same: bool) -> None:
+    assert are_same_clips(first, second) is is_same
+    assert are_same_clips(second, first) is is_same
+
+
+def test_long_questions_are_shown_where_they_differ() -> None:
+    first, second = (
+        [replace(item, question=f"{'long ' * 40}{end}") for item in make_predictions([1, 0])]
+        for end in ("left?", "right?")
+    )
+    with pytest.raises(
+        DataError, match=r"'\.\.\.(long ){4}left\?' in A and '\.\.\.(long ){4}right\?' in B"
     ):
         compare(first, second)

@@ -103,6 +103,29 @@ LINE = {"row": "tuned", **make_prediction("a", 1).as_dict()}
         (json.dumps({**LINE, "ranked": 5}), "its options are not told as they should be"),
         (json.dumps({**LINE, "value": float("nan")}), "holds NaN"),
         (json.dumps(LINE), r"row tuned has question \('a', 1\) twice"),
+        (json.dumps({**LINE, "value": 7.0}), "its 'value' is 7.0, and should be its 'exact_match'"),
+        (
+            json.dumps({**LINE, "value": 7.0, "measures": {"exact_match": 7.0}}),
+            "its 'exact_match' is 7.0, which lies outside 0 to 1",
+        ),
+        (
+            json.dumps({**LINE, "measures": {}}),
+            "its 'measures' do not tell 'exact_match', by which",
+        ),
+        (
+            json.dumps({**LINE, "measures": {"exact_match": 1.0, "similarity": -2}}),
+            "its 'similarity' is -2, which lies outside -1 to 1",
+        ),
+        (
+            json.dumps({**LINE, "measures": {"exact_match": 1.0, "absolute_error": 10**400}}),
+            "its 'absolute_error' is 10+.* outside 0 to",
+        ),
+        (json.dumps({**LINE, "kind": "nokind"}), "its 'kind' is 'nokind'; known are open, mult"),
+        (json.dumps({**LINE, "row": "bogus"}), "its 'row' is 'bogus'; known are untuned, tuned"),
+        (json.dumps({**LINE, "references": "left"}), "its 'references' is 'left'"),
+        (json.dumps({**LINE, "choice": 3}), "its 'choice' is 3"),
+        (json.dumps({**LINE, "ranked": [["a", 10**400]]}), "its options are not told as they"),
+        ('{"ranked": [["a", -1e999]], ' + json.dumps(LINE)[1:], "a likelihood is not finite"),
         (json.dumps({k: v for k, v in LINE.items() if k != "video"}), "it has no 'video'"),
     ],
 )

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     Raises:
         ArgumentError: there are no predictions, or no such row.
         StorageError: `--out` cannot be written.
-        DataError: the two share too few questions, or a reference differs.
+        DataError: the two share too few questions, or one of them is not the same in both.
     """
     if args.row not in ROWS:
         raise ArgumentError(

@@ -11,6 +11,8 @@ Source: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
 from __future__ import annotations
 
 import math
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +27,7 @@ from flipbook.score.prediction import Prediction
 from flipbook.score.scores import by_name_of_task, mean_over_tasks, task_of, videos_of
 
 FEWEST_SHARED = 2
+FEW_LETTERS = 20  # that are shown of what two texts share before they differ
 Pair = tuple[Prediction, Prediction]
 
 
@@ -116,7 +119,8 @@ def compare(first: Sequence[Prediction], second: Sequence[Prediction]) -> Compar
     """Return the comparison of two evaluations, by the questions that both have.
 
     Raises:
-        DataError: fewer than two are in both, or one of them has another reference or kind.
+        DataError: fewer than two are in both, or one of them has another question, reference, kind,
+            task or clip.
     """
     left, right = paired(first, second)
     if len(left) < FEWEST_SHARED:
@@ -150,13 +154,39 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _check_same_question(first: Prediction, second: Prediction) -> None:
-    for name in ("reference", "kind", "task"):
+    for name in ("question", "reference", "kind", "task", "video"):
         own, other = getattr(first, name), getattr(second, name)
-        if own != other:
-            raise DataError(
-                f"record {first.record_id}, question {first.number}: its {name} is {shown(own)} in "
-                f"A and {shown(other)} in B. Evaluate both on the same records."
-            )
+        if own == other or (name == "video" and are_same_clips(own, other)):
+            continue
+        told = _from_where_they_differ(own, other)
+        raise DataError(
+            f"record {first.record_id}, question {first.number}: its {name} is {shown(told[0])} in "
+            f"A and {shown(told[1])} in B. Evaluate both on the same records."
+        )
+
+
+def are_same_clips(first: str, second: str) -> bool:
+    """Whether names of clips in two evaluations may mean the same files in other folders.
+
+    "b.mp4"              "a/b.mp4"            ->  True     files begin behind what all share
+    "one/b.mp4"          "two/b.mp4"          ->  True
+    "b.mp4"              "c.mp4"              ->  False
+    "one/b.mp4 one/c.mp4"  "b.mp4 c.mp4"      ->  True     a record of two clips
+    """
+    short, long = sorted((first, second), key=len)
+    return long.endswith(f"/{short}") or _files_of(first) == _files_of(second)
+
+
+def _files_of(video: str) -> str:
+    return re.sub(r"\S*/", "", video)
+
+
+def _from_where_they_differ(first: str | None, second: str | None) -> tuple[str | None, str | None]:
+    """Return two texts without most of what they share at their beginning, where that is long."""
+    start = len(os.path.commonprefix([first or "", second or ""])) - FEW_LETTERS
+    if start <= 0 or first is None or second is None:
+        return first, second
+    return f"...{first[start:]}", f"...{second[start:]}"
 
 
 def _with_same_options(first: Prediction, second: Prediction) -> Pair:

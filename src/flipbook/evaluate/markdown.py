@@ -27,7 +27,8 @@ def write_markdown(folder: Path, *, run_folder: Path | None = None) -> Path:
         run_folder: of data.json; `folder` if None.
 
     Raises:
-        ArgumentError: there are no scores or predictions, or a file is damaged.
+        ArgumentError: there are no scores or predictions.
+        DataError: a file is damaged, or holds other values than a report is made from.
     """
     path = folder / TEXT_FILE
     files = read_report_files(folder, run_folder=run_folder)

@@ -8,19 +8,25 @@ the chosen one; a prediction that is read back knows these alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from flipbook.data.json_text import BadRow, StrictDecoder, json_line
+from flipbook.data.parts import shown
 from flipbook.data.written import write_whole
 from flipbook.errors import DataError
 from flipbook.evaluate.file_names import PREDICTIONS_FILE
+from flipbook.evaluate.rows import ROWS
+from flipbook.score.kinds.table import fault_of
 from flipbook.score.prediction import Prediction
 
 _TEXTS = ("record_id", "kind", "video", "question", "reference", "answer")
 _PLAIN = ("number", "task", "value", "measures")
+_MAYBE_TEXTS = ("task", "right_option", "choice")
+_WHERE_KNOWN = ("references", "right_option", "choice")  # not every line has them
 
 
 def write_predictions(path: str | Path, predictions: Mapping[str, Sequence[Prediction]]) -> None:
@@ -79,19 +85,27 @@ def _read(line: Any, where: str) -> tuple[str, Prediction]:
     missing = [name for name in needed if name not in line]
     if missing:
         raise _unreadable(where, f"it has no {missing[0]!r}")
-    wrong = next((name for name in needed if not _fits(name, line[name])), None)
+    told = [name for name in (*needed, *_WHERE_KNOWN) if name in line]
+    wrong = next((name for name in told if not _fits(name, line[name])), None)
     if wrong is not None:
-        raise _unreadable(where, f"its {wrong!r} is {line[wrong]!r}")
+        raise _unreadable(where, f"its {wrong!r} is {shown(line[wrong])}")
+    if line["row"] not in ROWS:
+        raise _unreadable(where, f"its 'row' is {shown(line['row'])}; known are {', '.join(ROWS)}")
+    fault = fault_of(line["kind"], line["value"], line["measures"])
+    if fault is not None:
+        raise _unreadable(where, fault)
     try:
         return line["row"], _prediction(line)
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise _unreadable(where, f"its options are not told as they should be ({error})") from error
 
 
 def _fits(name: str, value: Any) -> bool:
     """Whether a value is of the type that its name has."""
-    if name == "task":
+    if name in _MAYBE_TEXTS:
         return value is None or isinstance(value, str)
+    if name == "references":
+        return isinstance(value, list) and all(isinstance(own, str) for own in value)
     if name == "measures":
         return isinstance(value, dict) and all(_is_number(own) for own in value.values())
     if name == "number":
@@ -105,6 +119,8 @@ def _is_number(value: Any) -> bool:
 
 def _prediction(line: Mapping[str, Any]) -> Prediction:
     ranked = [(str(option), float(likelihood)) for option, likelihood in line.get("ranked", [])]
+    if not all(math.isfinite(likelihood) for _, likelihood in ranked):
+        raise ValueError("a likelihood is not finite")
     right, choice = line.get("right_option"), line.get("choice")
     told = (*(option for option, _ in ranked), right, choice)
     options = tuple(dict.fromkeys(option for option in told if option is not None))

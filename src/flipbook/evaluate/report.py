@@ -108,7 +108,8 @@ def write_pages(folder: Path, *, run_folder: Path | None = None) -> tuple[Path, 
     """Return the paths of report.html and report.md, made from the files in a folder.
 
     Raises:
-        ArgumentError: there are no scores or predictions, or a file is damaged.
+        ArgumentError: there are no scores or predictions.
+        DataError: a file is damaged, or holds other values than a report is made from.
     """
     text = write_markdown(folder, run_folder=run_folder)
     return write_report_page(folder, run_folder=run_folder), text

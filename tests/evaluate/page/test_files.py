@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from fixtures_predictions import make_prediction
 from fixtures_report import write_report_files, write_run_files
 from flipbook.errors import ArgumentError, DataError
 from flipbook.evaluate.page.files import read_report_files
+from flipbook.evaluate.predictions_file import write_predictions
 
 
 @pytest.fixture
@@ -17,7 +20,8 @@ def least(tmp_path: Path) -> Path:
     folder = tmp_path / "run" / "evaluation"
     folder.mkdir(parents=True)
     (folder / "scores.json").write_text('{"tuned": {"mean": 1.0}, "verdict": ""}')
-    (folder / "predictions.jsonl").write_text('{"row": "tuned"}\n{"row": "blank"}\n')
+    rows = {row: [make_prediction("a", 1)] for row in ("tuned", "blank")}
+    write_predictions(folder / "predictions.jsonl", rows)
     return folder
 
 
@@ -67,9 +71,13 @@ def test_a_folder_without_scores_is_refused(least: Path, name: str) -> None:
     ("name", "text", "reason"),
     [
         ("cost.json", "{", "Expecting property name"),
-        ("gallery.json", "[1]", "list in place of an object"),
-        ("log.jsonl", "{\n", "Expecting property name"),
-        ("predictions.jsonl", '{"a": 1}\n', "a line names no row"),
+        ("gallery.json", "[1]", r"it is \[1\] and not an object"),
+        ("log.jsonl", "{\n", "line 1: Expecting property name"),
+        ("log.jsonl", '{"step": 1}\n\n{"loss": 1}\n', "line 3: it has no 'step'"),
+        ("followed.jsonl", '{"step": 1}\n', "line 1: it has no 'record_id'"),
+        ("data.json", '{"train": {"tasks": {"a": null}}}', "train/tasks/a is None and not a whole"),
+        ("gallery.json", '{"items": [{}]}', "items/0 has no 'record_id'"),
+        ("sweep.json", "{}", "it has no 'points'"),
     ],
 )
 def test_a_damaged_file_is_named(least: Path, name: str, text: str, reason: str) -> None:
@@ -81,4 +89,38 @@ def test_a_damaged_file_is_named(least: Path, name: str, text: str, reason: str)
 def test_bytes_that_are_no_text_are_named(least: Path) -> None:
     (least / "config.yaml").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=r"config.yaml cannot be read \('utf-8' codec"):
+        read_report_files(least)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"tuned": {"mean": "abc"}}, "tuned/mean is 'abc' and not a number from 0 to 1"),
+        ({"tuned": {"mean": 7.0}}, "tuned/mean is 7.0 and not a number from 0 to 1"),
+        ({"tuned": {"a": 1.0}}, "tuned has no 'mean'"),
+        ({"tuned": None}, "tuned is None and not an object"),
+        ({"blank": {"mean": True}}, "blank/mean is True and not a number"),
+        ({"verdict": 3}, "verdict is 3 and not a text"),
+        ({"intervals": {"tuned": {"mean": [0.1]}}}, r"mean is \[0.1\] and not a list of 2"),
+        ({"intervals": {"tuned": {"mean": [0, "1"]}}}, "intervals/tuned/mean/1 is '1' and not"),
+        ({"num_questions": {"tuned": {"a": 1.5}}}, "num_questions/tuned/a is 1.5 and not a whole"),
+        ({"differences": {"tuned-blank": {}}}, "differences/tuned-blank has no 'value'"),
+        ({"kinds": {"tuned": {"open": {"x": {"value": 10**400}}}}}, r"x/value is 10+\.* and not"),
+    ],
+)
+def test_scores_that_are_none_are_named(
+    least: Path, changes: dict[str, object], reason: str
+) -> None:
+    path = least / "scores.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(
+        DataError, match=rf"scores.json cannot be read \(.*{reason}.*\). Evaluate again with"
+    ):
+        read_report_files(least)
+
+
+def test_predictions_are_read_as_they_are_compared(least: Path) -> None:
+    path = least / "predictions.jsonl"
+    path.write_text(path.read_text().replace('"value": 1.0', '"value": 7.0'))
+    with pytest.raises(DataError, match="predictions.jsonl line 1: is no prediction: its 'value'"):
         read_report_files(least)

@@ -4,8 +4,8 @@
     flipbook bench temporal --out DIR --model RUN  ->  besides, DIR/evaluation/RUN: the report of
                                                        every control, temporal.json, a third table
 
-The clips are made first and proven by readers without a model; a model is then scored on them as
-`flipbook evaluate` does it.
+The clips are made first, or taken as they are there, and proven by readers without a model; a model
+is then scored on them as `flipbook evaluate` does it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,19 @@ from pathlib import Path
 from rich.console import Console
 
 from flipbook.apps.asking import add_answer_arguments
+from flipbook.apps.bench.naming import evaluation_folder, named_from, plain_name
 from flipbook.data.generated.asking import FORMS, WORDS, tasks_asked
-from flipbook.data.generated.scenes import SUITE_TASKS
-from flipbook.data.generated.suite import Suite, check_suite, write_suite
+from flipbook.data.generated.suite import Suite
+from flipbook.data.generated.suite_file import (
+    DEFAULTS,
+    is_whole,
+    open_suite,
+    settings_of_suite,
+)
 from flipbook.data.sources import Source
 from flipbook.data.written import write_json_whole
 from flipbook.errors import ArgumentError, DataError
-from flipbook.evaluate.file_names import SCORES_FILE
+from flipbook.evaluate.file_names import EVALUATION_FOLDER, SCORES_FILE
 from flipbook.evaluate.loading import DTYPES, check_model
 from flipbook.evaluate.progress import passing_bar
 from flipbook.evaluate.rows import TUNED
@@ -42,20 +48,18 @@ LEAST_PROBE_CLIPS = 4
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the words of `flipbook bench temporal`."""
     parser.add_argument("--out", required=True, help="Folder of the clips, made if need be.")
-    parser.add_argument("--clips_per_task", type=int, default=24, help="Clips to test on. [24]")
+    parser.add_argument("--clips_per_task", type=int, help="Clips to test on. [24]")
     parser.add_argument(
         "--train_clips_per_task",
         type=int,
-        default=0,
         help="Other clips to train on, and a tenth as many to validate. [0]",
     )
-    parser.add_argument("--tasks", nargs="+", default=list(SUITE_TASKS), help="Some of the tasks.")
+    parser.add_argument("--tasks", nargs="+", help="Some of the tasks. [all]")
     parser.add_argument(
         "--form",
-        default=WORDS,
         help=f"How questions are asked: {', '.join(FORMS)}. [{WORDS}]",
     )
-    parser.add_argument("--seed", type=int, default=0, help="Same seed, same bytes. [0]")
+    parser.add_argument("--seed", type=int, help="Same seed, same bytes. [0]")
     parser.add_argument(
         "--probe_clips",
         type=int,
@@ -70,7 +74,8 @@ def run(args: argparse.Namespace) -> None:
     """Make the suite, prove it, score a model where one is named, and print the tables.
 
     Raises:
-        ArgumentError: a task or form is unknown, or a number is out of range.
+        ArgumentError: a task or form is unknown, a number is out of range, or the folder holds a
+            suite that was made with other settings.
         DataError: the linear readers find what the suite should not give away.
         CheckpointError: the model cannot be loaded.
         StorageError: the folder cannot be made.
@@ -78,17 +83,14 @@ def run(args: argparse.Namespace) -> None:
     _check(args)
     console = Console(highlight=False)
     folder = Path(args.out).expanduser()
+    named = {name: getattr(args, name) for name in DEFAULTS if getattr(args, name) is not None}
+    settings = settings_of_suite(folder, named)
+    args = argparse.Namespace(**{**vars(args), **settings})
+    if is_whole(folder, settings):
+        console.print(f"The suite in {folder} is used as it is.", markup=False, soft_wrap=True)
     with passing_bar("writing clips") as on_progress:
-        suite = write_suite(
-            folder,
-            tasks=args.tasks,
-            clips_per_task=args.clips_per_task,
-            train_clips_per_task=args.train_clips_per_task,
-            form=args.form,
-            seed=args.seed,
-            on_progress=on_progress,
-        )
-    tasks = list(dict.fromkeys(args.tasks))
+        suite = open_suite(folder, settings, on_progress=on_progress)
+    tasks = args.tasks
     console.print("What readers can score that know less than all, whatever they are")
     console.print(ceilings_table(standings_of(tasks_asked(tasks, args.form))))
     if args.probe_clips:
@@ -99,12 +101,9 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
-    check_suite(args.tasks, args.form, args.clips_per_task, args.train_clips_per_task)
     for name in ("batch_size", "max_new_tokens"):
         if getattr(args, name) < 1:
             raise ArgumentError(f"--{name} is {getattr(args, name)}: give 1 or more.")
-    if args.seed < 0:
-        raise ArgumentError(f"--seed is {args.seed}: give 0 or more.")
     if args.probe_clips and args.probe_clips < LEAST_PROBE_CLIPS:
         raise ArgumentError(
             f"--probe_clips is {args.probe_clips}: give {LEAST_PROBE_CLIPS} or more, or 0 for none."
@@ -133,7 +132,11 @@ def _prove(tasks: list[str], args: argparse.Namespace, folder: Path, console: Co
 
 def _score(suite: Suite, args: argparse.Namespace, console: Console) -> None:
     found = read_askable([Source(str(suite.test))], max_bad_fraction=0.0)
-    folder = suite.folder / "evaluation" / Path(args.model).expanduser().name
+    named = named_from(suite.folder, args.model)
+    folder = evaluation_folder(suite.folder / EVALUATION_FOLDER, args.model, named)
+    if folder.name != plain_name(args.model):
+        told = f"{folder.with_name(plain_name(args.model))} is that of another model"
+        console.print(f"\n{told}: this one is kept in {folder}.", markup=False, soft_wrap=True)
     evaluate_model(
         found.records,
         tuned=args.model,
@@ -145,7 +148,7 @@ def _score(suite: Suite, args: argparse.Namespace, console: Console) -> None:
             dtype=DTYPES[args.dtype],
         ),
         data_files=[suite.test],
-        provenance={"suite": {"seed": args.seed, "form": args.form}},
+        provenance={"suite": {"seed": args.seed, "form": args.form, "model": named}},
     )
     scores = json.loads((folder / SCORES_FILE).read_text(encoding="utf-8"))
     standings = standings_of((task for task in scores[TUNED] if task != MEAN), scores)

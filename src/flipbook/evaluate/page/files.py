@@ -25,6 +25,9 @@ from flipbook.evaluate.file_names import (
     SCORES_FILE,
     SWEEP_FILE,
 )
+from flipbook.evaluate.page import shapes
+from flipbook.evaluate.page.shapes import Shape, fault_in
+from flipbook.evaluate.predictions_file import read_predictions
 from flipbook.train.data_summary import DATA_FILE
 from flipbook.train.examining.followed import FOLLOWED_FILE
 
@@ -63,7 +66,7 @@ def read_report_files(folder: Path, *, run_folder: Path | None = None) -> Report
 
     Raises:
         ArgumentError: there are no scores or predictions.
-        DataError: a file is damaged.
+        DataError: a file is damaged, or holds other values than a report is made from.
     """
     run_folder = run_folder or folder
     for name in (SCORES_FILE, PREDICTIONS_FILE):
@@ -72,19 +75,21 @@ def read_report_files(folder: Path, *, run_folder: Path | None = None) -> Report
                 f"{folder} holds no {name}, so there is nothing to report. Name a folder that "
                 "`flipbook evaluate` wrote, or a run that was scored."
             )
-    scores = _json(folder / SCORES_FILE)
+    scores = _json(folder / SCORES_FILE, shapes.SCORES)
+    predictions = read_predictions(folder / PREDICTIONS_FILE)
     return ReportFiles(
         name=_name_of(run_folder.resolve()),
         scores=scores or {},
-        predictions=_read(folder / PREDICTIONS_FILE, _by_row) or {},
-        log=_lines(run_folder / LOG_FILE),
-        followed=_lines(run_folder / FOLLOWED_FILE),
-        cost=_json(folder / COST_FILE),
-        sweep=_json(folder / SWEEP_FILE) or _json(folder / EVALUATION_FOLDER / SWEEP_FILE),
-        gallery=_json(folder / GALLERY_FILE),
-        data=_json(run_folder / DATA_FILE),
+        predictions={row: [own.as_dict() for own in rows] for row, rows in predictions.items()},
+        log=_lines(run_folder / LOG_FILE, shapes.LOGGED),
+        followed=_lines(run_folder / FOLLOWED_FILE, shapes.FOLLOWED),
+        cost=_json(folder / COST_FILE, shapes.COST),
+        sweep=_json(folder / SWEEP_FILE, shapes.SWEEP)
+        or _json(folder / EVALUATION_FOLDER / SWEEP_FILE, shapes.SWEEP),
+        gallery=_json(folder / GALLERY_FILE, shapes.GALLERY),
+        data=_json(run_folder / DATA_FILE, shapes.DATA),
         config=_read(run_folder / CONFIG_FILE, str) or "",
-        environment=_json(run_folder / ENVIRONMENT_FILE),
+        environment=_json(run_folder / ENVIRONMENT_FILE, shapes.ENVIRONMENT),
     )
 
 
@@ -92,33 +97,32 @@ def _name_of(folder: Path) -> str:
     return folder.parent.name if folder.name == EVALUATION_FOLDER else folder.name
 
 
-def _json(path: Path) -> Mapping[str, Any] | None:
-    return _read(path, _object)
+def _json(path: Path, shape: Shape) -> Mapping[str, Any] | None:
+    return _read(path, lambda text: _object(text, shape))
 
 
-def _lines(path: Path) -> list[Line]:
-    return _read(path, _objects) or []
+def _lines(path: Path, shape: Shape) -> list[Line]:
+    return _read(path, lambda text: _objects(text, shape)) or []
 
 
-def _by_row(text: str) -> dict[str, list[Line]]:
-    rows: dict[str, list[Line]] = {}
-    for line in _objects(text):
-        if "row" not in line:
-            raise ValueError("a line names no row")
-        rows.setdefault(line["row"], []).append(line)
-    return rows
-
-
-def _objects(text: str) -> list[Line]:
+def _objects(text: str, shape: Shape) -> list[Line]:
     """Return the lines of a file; what stands after the last line break was never finished."""
     *whole, _ = text.split("\n")
-    return [_object(line) for line in whole if line.strip()]
+    return [
+        _object(line, shape, where=f"line {number}: ")
+        for number, line in enumerate(whole, start=1)
+        if line.strip()
+    ]
 
 
-def _object(text: str) -> Mapping[str, Any]:
-    found = json.loads(text)
-    if not isinstance(found, dict):
-        raise ValueError(f"{type(found).__name__} in place of an object")  # noqa: TRY004 - content
+def _object(text: str, shape: Shape, *, where: str = "") -> Mapping[str, Any]:
+    try:
+        found: Mapping[str, Any] = json.loads(text)
+    except (RecursionError, ValueError) as error:
+        raise ValueError(f"{where}{error}") from error
+    fault = fault_in(found, shape)
+    if fault is not None:
+        raise ValueError(f"{where}{fault}")
     return found
 
 
@@ -129,7 +133,9 @@ def _read(path: Path, parse: Callable[[str], _Found]) -> _Found | None:
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}). Make it anew, or move it away to leave its section "
-            "out of the report."
-        ) from error
+        advice = (
+            "Evaluate again with `flipbook evaluate`, which writes it anew."
+            if path.name == SCORES_FILE
+            else "Make it anew, or move it away to leave its section out of the report."
+        )
+        raise DataError(f"{path} cannot be read ({error}). {advice}") from error

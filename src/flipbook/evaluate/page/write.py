@@ -32,7 +32,8 @@ def write_report_page(folder: Path, *, run_folder: Path | None = None) -> Path:
             `folder` if None.
 
     Raises:
-        ArgumentError: there are no scores or predictions, or a file is damaged.
+        ArgumentError: there are no scores or predictions.
+        DataError: a file is damaged, or holds other values than a report is made from.
     """
     path = folder / PAGE_FILE
     write_whole(path, report_page(read_report_files(folder, run_folder=run_folder)))

@@ -7,8 +7,10 @@ Predictions of one kind  ->  Measures by name, the headline first
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 
+from flipbook.data.parts import shown
 from flipbook.data.records import Record
 from flipbook.errors import RecordError
 from flipbook.score.kinds.caption import CAPTION
@@ -33,7 +35,12 @@ KINDS: dict[str, Kind] = {
     "feedback": FEEDBACK,
     "count": COUNT,
 }
-OUTSIDE_UNIT_RANGE = ("absolute_error", "similarity")  # of the measures of single questions
+UNIT_RANGE = (0.0, 1.0)
+OTHER_RANGES = {  # of the measures of single questions; the others lie in UNIT_RANGE
+    "absolute_error": (0.0, sys.float_info.max),
+    "similarity": (-1.0, 1.0),
+}
+ROUNDING = 1e-6  # by which a share or a cosine may pass its range
 
 
 def judge(question: AskedQuestion, answer: Answer) -> Prediction:
@@ -75,6 +82,30 @@ def unjudged(record: Record) -> RecordError | None:
     return None
 
 
+def fault_of(kind: str, value: float, measures: Mapping[str, float]) -> str | None:
+    """Return why no answer to a question of a kind is judged so; None where one can be.
+
+    "count", 1.0, {"accuracy": 1.0, "absolute_error": 3.0}  ->  None
+    "count", 7.0, {"accuracy": 7.0}                         ->  "its 'accuracy' is 7.0, which lies
+                                                                outside 0 to 1"
+    """
+    if kind not in KINDS:
+        return f"its 'kind' is {shown(kind)}; known are {', '.join(KINDS)}"
+    for name, measured in measures.items():
+        low, high = OTHER_RANGES.get(name, UNIT_RANGE)
+        if not low - ROUNDING <= measured <= high + ROUNDING:
+            return f"its {name!r} is {shown(measured)}, which lies outside {low:g} to {high:g}"
+    headline = KINDS[kind].headline
+    if headline not in measures:
+        return f"its 'measures' do not tell {headline!r}, by which the kind {kind} is judged"
+    if value != measures[headline]:
+        return (
+            f"its 'value' is {shown(value)}, and should be its {headline!r}, which is "
+            f"{shown(measures[headline])}"
+        )
+    return None
+
+
 def measures_of(predictions: Sequence[Prediction]) -> dict[str, Measure]:
     """Return all measures of the predictions of one kind, by name, the headline first.
 
@@ -93,7 +124,7 @@ def measures_of(predictions: Sequence[Prediction]) -> dict[str, Measure]:
     means = {
         name: mean_of(
             [prediction.measures.get(name) for prediction in predictions],
-            in_unit_range=name not in OUTSIDE_UNIT_RANGE,
+            in_unit_range=name not in OTHER_RANGES,
         )
         for name in names
     }
