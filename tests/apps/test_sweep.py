@@ -16,7 +16,8 @@ from flipbook.apps.sweep import add_arguments, pick_of, print_sweep, run
 from flipbook.cli import main
 from flipbook.data.generated.write import GeneratedData
 from flipbook.errors import ArgumentError, DataError, StorageError
-from flipbook.evaluate.sweep import RULES, Point, Sweep, Swept
+from flipbook.evaluate.points import Point
+from flipbook.evaluate.sweep import RULES, Sweep, Swept
 from flipbook.model.checkpoint import load_checkpoint
 from flipbook.score.prediction import Prediction
 
@@ -62,6 +63,33 @@ def test_the_pick_becomes_how_the_model_reads_clips(
     ]
     assert content["trained_at"] == {"frames": 4, "frame_size": 128}
     assert load_checkpoint(run_folder).clip_settings == settings
+
+
+def test_a_point_decides_how_clips_are_read_and_not_their_records(
+    run_folder: Path,
+    generated: GeneratedData,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [row for row in json.loads(generated.test.read_text()) if "video" in row]
+    clips = [{"num_frames": 4, "frame_size": 256}] * 3 + [{"sampler": "fps"}]
+    own = [row | {"clip": clip} for row, clip in zip(rows, clips, strict=False)]
+    part = {"type": "video", "path": rows[4]["video"], "times_s": [0.5]}
+    asked = [part, {"type": "text", "text": "Which way?"}]
+    turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": "left"}]
+    own.append({"id": "instant", "messages": turns})
+    data = tmp_path / "own.json"
+    data.write_text(json.dumps(own))
+    words = ["--model", str(run_folder), "--data_path", str(data), "--pick", "none"]
+    words += ["--image_folder", str(generated.folder)]
+    run(parsed(*words, "--frames", "1", "2", "--frame_sizes", "64", "128"))
+    content = swept(run_folder / "evaluation")
+    assert {
+        (point["frames"], point["frame_size"]): point["visual_tokens"]
+        for point in content["points"]
+    } == {(1, 64): 1, (2, 64): 2, (1, 128): 4, (2, 128): 8}
+    assert content["num_questions"] == 3
+    assert "left out: 2 questions that have frames of their own" in capsys.readouterr().out
 
 
 def test_the_table_fits_a_terminal() -> None:

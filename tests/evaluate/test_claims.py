@@ -124,7 +124,7 @@ def test_comparisons_are_on_shared_questions(claims: dict[str, Any]) -> None:
 def test_chance_and_verdict_are_there(claims: dict[str, Any]) -> None:
     assert claims["chance"] == {"mean": pytest.approx(1 / 12), "class": 1 / 6, "count": 0.0}
     assert claims["verdict"].startswith(
-        "The tuned model answers 1.00 of the questions, 0.35 before"
+        "The tuned model answers 1.00 of the questions (mean over 2 tasks), 0.35 before"
     )
 
 

@@ -10,16 +10,8 @@ import pytest
 from flipbook.data.generated.write import GeneratedData
 from flipbook.data.records import read_records
 from flipbook.errors import ArgumentError
-from flipbook.evaluate.sweep import (
-    RULES,
-    Point,
-    Sweep,
-    Swept,
-    best_buy,
-    front_of,
-    points_of,
-    sweep_points,
-)
+from flipbook.evaluate.points import Point, points_of
+from flipbook.evaluate.sweep import RULES, Sweep, Swept, best_buy, front_of, sweep_points
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.score.prediction import Prediction
 from flipbook.score.questions import AskedQuestion, questions_of

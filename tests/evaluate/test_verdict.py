@@ -123,7 +123,7 @@ def test_many_questions_about_one_video_are_one_video() -> None:
 
 def test_what_is_not_right_or_wrong_is_a_score() -> None:
     rows = {"tuned": [make_prediction(f"r{place}", 0.25 + place / 40) for place in range(20)]}
-    assert said(rows) == "The tuned model scores 0.49."
+    assert said(rows) == "The model scores 0.49."
 
 
 def test_rows_that_lack_questions_are_compared_on_those_they_have() -> None:
@@ -132,8 +132,15 @@ def test_rows_that_lack_questions_are_compared_on_those_they_have() -> None:
     assert "0.00 with the frames of another clip: it uses those" in said(rows)
 
 
+def test_a_mean_over_tasks_is_called_so() -> None:
+    few = [make_prediction(f"a{n}", 1, task="rare", video=f"v{n}") for n in range(10)]
+    many = [make_prediction(f"b{n}", 0, task="often", video=f"w{n}") for n in range(90)]
+    told = "The model answers 0.50 of the questions (mean over 2 tasks)."
+    assert said({"tuned": [*few, *many]}) == told
+
+
 def test_without_a_start_model() -> None:
-    assert say(tuned=0.5) == "The tuned model answers 0.50 of the questions."
+    assert say(tuned=0.5) == "The model answers 0.50 of the questions."
 
 
 def test_without_a_tuned_model_it_is_refused() -> None:

@@ -307,7 +307,16 @@ def test_sizes_below_one_are_refused(model: Any, options: dict[str, int]) -> Non
 
 @pytest.mark.parametrize(
     ("answer", "reference"),
-    [("left", "left"), ("  Left.\n", "left"), ("LEFT!", "left"), ("left .", "Left"), ("?", "?")],
+    [
+        ("left", "left"),
+        ("  Left.\n", "left"),
+        ("LEFT!", "left"),
+        ("left .", "Left"),
+        ("?", "?"),
+        ("cafe\u0301", "caf\u00e9"),  # a mark of its own, and one letter
+        ("红色。", "红色"),
+        ("أحمر؟", "أحمر"),
+    ],
 )
 def test_answers_that_match(answer: str, reference: str) -> None:
     assert answers_match(answer, reference)

@@ -121,6 +121,16 @@ def test_another_clip_comes_from_another_group_and_is_of_the_same_kinds() -> Non
     assert words is None
 
 
+def test_another_clip_is_none_of_those_that_are_shown() -> None:
+    questions = [asked(n, clip(0), clip(n)) for n in range(1, 6)]
+    questions += [asked(9, clip(7), clip(8))]
+    others = with_other_clips(questions)
+    for question, other in zip(questions, others, strict=True):
+        assert other is not None
+        assert not set(other.media) & set(question.media)
+    assert with_other_clips(questions[:5]) == [None] * 5  # all show the first clip
+
+
 def test_a_question_in_words_alone_keeps_its_words() -> None:
     question = without_media(asked(0, clip(0)))
     assert question is not None

@@ -6,7 +6,7 @@ import pytest
 
 from fixtures_predictions import make_prediction, make_predictions
 from flipbook.errors import DataError
-from flipbook.score.scores import NO_TASK, Score, mean_over_tasks, score_of
+from flipbook.score.scores import NO_TASK, Score, mean_over_tasks, score_of, videos_of
 
 
 def test_the_mean_is_over_tasks_not_over_questions() -> None:
@@ -35,6 +35,12 @@ def test_a_video_that_two_tasks_ask_about_is_one() -> None:
         ]
     )
     assert score.num_videos == 2
+
+
+def test_videos_that_questions_show_together_are_one() -> None:
+    videos = ["a + b", "c", "b + d", "d", "e f", "e"]
+    told = videos_of([make_prediction(f"r{n}", 1, video=video) for n, video in enumerate(videos)])
+    assert told == ["a + b", "c", "a + b", "a + b", "e f", "e"]
 
 
 def test_every_task_and_the_mean_have_an_interval_around_them() -> None:

@@ -28,8 +28,9 @@ from flipbook.evaluate.asked import split_still_images
 from flipbook.evaluate.file_names import SCORES_FILE, SWEEP_FILE
 from flipbook.evaluate.loading import DTYPES, open_model
 from flipbook.evaluate.picked import folders_to_set, trained_with, write_pick
+from flipbook.evaluate.points import Point, asked_at_any_point, points_of
 from flipbook.evaluate.report import write_pages
-from flipbook.evaluate.sweep import AUTO, NONE, Point, Sweep, points_of, sweep_points
+from flipbook.evaluate.sweep import AUTO, NONE, Sweep, sweep_points
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.model.words_of import load_words_of
 from flipbook.score.askable import (
@@ -169,11 +170,17 @@ def _questions(args: argparse.Namespace, out: Path, console: Console) -> tuple[A
     for error in usable.rejected:
         console.print(f"left out: {error}", markup=False, soft_wrap=True)
     clips, _ = split_still_images(usable.records)
-    questions = [q for q in questions_of(clips) if any(m.kind == "video" for m in q.media)]
+    about_clips = [q for q in questions_of(clips) if any(m.kind == "video" for m in q.media)]
+    questions = asked_at_any_point(about_clips)
+    if num_fixed := len(about_clips) - len(questions):
+        console.print(
+            f"left out: {num_fixed} questions that have frames of their own (times_s, or frames at "
+            "a rate), whatever the point"
+        )
     if not questions:
         raise DataError(
-            f"{', '.join(args.data_path)}: no record asks about a clip, so frames make no "
-            "difference. Give records with a video and an assistant turn."
+            f"{', '.join(args.data_path)}: no record asks about a clip whose frames a point "
+            "decides. Give records with a video and an assistant turn, without times_s and fps."
         )
     return choose_questions(questions, args.max_questions)
 

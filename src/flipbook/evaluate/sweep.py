@@ -10,11 +10,12 @@ difference that chance would make is no reason to pay for more frames.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from flipbook.errors import ArgumentError, BudgetError
 from flipbook.evaluate.cost import Cost, measure_cost
+from flipbook.evaluate.points import Point
 from flipbook.model.checkpoint import Checkpoint
 from flipbook.score.answering import answer_questions
 from flipbook.score.controls import FULL
@@ -37,17 +38,6 @@ RULES = {
     NONE: "no point was to be picked",
 }
 BY_HAND = "the point that --pick names"
-
-
-@dataclass(frozen=True, order=True)
-class Point:
-    """A number of frames, and their side in px."""
-
-    frames: int
-    frame_size: int
-
-    def __str__(self) -> str:
-        return f"{self.frames}x{self.frame_size}"
 
 
 @dataclass(frozen=True)
@@ -119,24 +109,6 @@ class Sweep:
         }
 
 
-def points_of(
-    settings: ClipSettings, *, frames: Sequence[int], frame_sizes: Sequence[int]
-) -> dict[Point, ClipSettings]:
-    """Return the settings of each number of frames at each side, each once, small ones first.
-
-    Raises:
-        ArgumentError: the model takes frames at a rate, or a number or a side is out of its range.
-    """
-    if settings.sampler == "fps":
-        raise ArgumentError(
-            f"the model takes {settings.frames_per_s:g} frames of each second (sampler fps), from "
-            f"{settings.min_frames} to {settings.max_frames} of a clip, so a number of frames says "
-            "nothing to it. Sweep a model whose sampler is uniform, segments or sparse."
-        )
-    points = sorted({Point(number, side) for number in frames for side in frame_sizes})
-    return {p: replace(settings, num_frames=p.frames, frame_size=p.frame_size) for p in points}
-
-
 def sweep_points(
     checkpoint: Checkpoint,
     questions: Sequence[AskedQuestion],
@@ -153,6 +125,7 @@ def sweep_points(
     Processes that were started together share the answers; the first one measures latency.
 
     Args:
+        questions: of `asked_at_any_point`.
         points: see `points_of`.
         pick: "auto" goes by the rule, "none" picks nothing, a point is taken as it is.
         on_point: is told each point before it is asked.

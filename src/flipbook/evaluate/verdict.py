@@ -21,7 +21,7 @@ from flipbook.evaluate.differences import (
 from flipbook.evaluate.rows import STILLS_AFTER, STILLS_BEFORE, TUNED, UNTUNED
 from flipbook.score.intervals import Difference
 from flipbook.score.prediction import Prediction
-from flipbook.score.scores import mean_over_tasks, videos_of
+from flipbook.score.scores import by_name_of_task, mean_over_tasks, videos_of
 
 FEWEST_VIDEOS = 6  # of five, the best p-value is 2/2^5 = 0.06
 NO_PICTURES = ("blank", "text_only")
@@ -63,15 +63,14 @@ def verdict(predictions: Rows, *, differences: Differences) -> str:
 
 def _start(predictions: Rows) -> str:
     tuned = predictions[TUNED]
+    num_tasks = len(by_name_of_task(tuned))
     all_or_nothing = all(prediction.value in (0.0, 1.0) for prediction in tuned)
-    start = (
-        f"The tuned model answers {_mean(tuned)} of the questions"
-        if all_or_nothing
-        else f"The tuned model scores {_mean(tuned)}"
-    )
-    return (
-        f"{start}, {_mean(predictions[UNTUNED])} before tuning" if UNTUNED in predictions else start
-    )
+    verb, of = ("answers", " of the questions") if all_or_nothing else ("scores", "")
+    over = f" (mean over {num_tasks} tasks)" if num_tasks > 1 else ""
+    if UNTUNED not in predictions:
+        return f"The model {verb} {_mean(tuned)}{of}{over}"
+    before = f"{_mean(predictions[UNTUNED])} before tuning"
+    return f"The tuned model {verb} {_mean(tuned)}{of}{over}, {before}"
 
 
 def _too_few(predictions: Rows, num_videos: int) -> str:

@@ -15,6 +15,7 @@ last bits may batch mates decide between them; the same prompts in the same orde
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +30,7 @@ from flipbook.model.words import end_ids
 __all__ = ["BATCHES_PER_WINDOW", "Prompt", "answers_match", "generate_answers"]
 
 BATCHES_PER_WINDOW = 16  # prompts are sorted by length, and their features held, this far ahead
-FINAL_PUNCTUATION = ".!?,;:"
+FINAL_PUNCTUATION = ".!?,;:…。！？，；：、؟،؛۔।"
 
 
 def generate_answers(
@@ -94,7 +95,7 @@ def answers_match(answer: str, reference: str) -> bool:
 
 
 def _normalised(text: str) -> str:
-    text = text.strip().casefold()
+    text = unicodedata.normalize("NFC", text.strip().casefold())
     return text.rstrip(FINAL_PUNCTUATION + " \t\n") or text
 
 

@@ -117,13 +117,14 @@ def with_other_clips(questions: Sequence[AskedQuestion]) -> list[AskedQuestion |
 def _other(
     question: AskedQuestion, known: Sequence[tuple[tuple[Media, ...], str]]
 ) -> tuple[Media, ...] | None:
-    """Return the clips of another source, from a drawn place on; None where there are none."""
+    """Return clips of another source, none of them shown, from a drawn place on; else None."""
     if not question.media:
         return None
+    own = {item.path for item in question.media}
     start = _drawn_from(f"{question.record_id}/{question.number}")
     for step in range(len(known)):
         media, video = known[(start + step) % len(known)]
-        if media != question.media and video != question.video:
+        if video != question.video and own.isdisjoint(item.path for item in media):
             return media
     return None
 

@@ -19,6 +19,7 @@ from flipbook.data.turns import Media
 
 OPEN = "open"
 MULTIPLE_CHOICE = "multiple_choice"
+BETWEEN_VIDEOS = " + "
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class AskedQuestion:
         """What it shares with other questions about the same source: its group, or its files."""
         if self.extras.group is not None:
             return self.extras.group
-        return " ".join(item.path for item in self.media) or self.record_id
+        return BETWEEN_VIDEOS.join(item.path for item in self.media) or self.record_id
 
 
 def questions_of(records: Iterable[Record]) -> tuple[AskedQuestion, ...]:
@@ -145,7 +146,7 @@ def with_short_video_names(questions: Sequence[AskedQuestion]) -> tuple[AskedQue
         if question.extras.group is not None or not question.media:
             return question
         names = [os.path.relpath(item.path, shared) for item in question.media]
-        return replace(question, extras=replace(question.extras, group=" ".join(names)))
+        return replace(question, extras=replace(question.extras, group=BETWEEN_VIDEOS.join(names)))
 
     return tuple(named(question) for question in questions)
 

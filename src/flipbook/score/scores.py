@@ -10,14 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
 from flipbook.data.extras import NAME_OF_AVERAGE
+from flipbook.data.splitting.groups import join_rows
 from flipbook.errors import DataError
 from flipbook.score.intervals import estimate, mean_of_ratios
 from flipbook.score.measure import Measure, mean_of
 from flipbook.score.prediction import Prediction
+from flipbook.score.questions import BETWEEN_VIDEOS
 
 NO_TASK = "no_task"  # name given to the questions of records that name none
 MEAN = NAME_OF_AVERAGE  # records with a task of this name are refused where they are read
@@ -118,5 +121,15 @@ def task_of(prediction: Prediction) -> str:
 
 
 def videos_of(predictions: Sequence[Prediction]) -> list[str]:
-    """Return what each prediction's video is: the clusters of intervals."""
-    return [prediction.video for prediction in predictions]
+    """Return what each prediction's video is: the clusters of intervals.
+
+    Videos that a question shows together are one, and so are all that are joined by questions.
+    """
+    shown = [prediction.video.split(BETWEEN_VIDEOS) for prediction in predictions]
+    if all(len(videos) == 1 for videos in shown):
+        return [prediction.video for prediction in predictions]
+    _, keys = np.unique(list(chain(*shown)), return_inverse=True)
+    rows = np.repeat(np.arange(len(shown)), [len(videos) for videos in shown])
+    joined = join_rows(len(shown), edge_rows=rows, edge_keys=keys.astype(np.uint64)).numbers
+    _, first = np.unique(joined, return_index=True)
+    return [predictions[first[number]].video for number in joined]

@@ -23,6 +23,12 @@ def test_plain_words_lose_the_punctuation_of_all_scripts() -> None:
     assert plain_words("1 + 1") == ["1", "+", "1"]
 
 
+def test_letters_of_short_answers_are_the_same_however_they_are_written() -> None:
+    assert answer_words("cafe\u0301") == answer_words("caf\u00e9")
+    assert answer_words("红色。") == ["红", "色"]
+    assert answer_words("“Red”, $5!") == ["red", "5"]
+
+
 @pytest.mark.parametrize("words", [answer_words, plain_words])
 def test_where_no_spaces_are_written_each_character_is_a_word(words) -> None:  # type: ignore[no-untyped-def]
     assert words("猫 cat 走る") == ["猫", "cat", "走", "る"]

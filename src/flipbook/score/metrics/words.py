@@ -26,9 +26,10 @@ def answer_words(text: str) -> list[str]:
     """Return the words of a short answer: lower case, without punctuation and articles.
 
     Source: Rajpurkar et al., "SQuAD: 100,000+ Questions for Machine Comprehension of Text", 2016,
-    section 6.1, as its evaluation script does it.
+    section 6.1, as its evaluation script does it. That knows ASCII only; here punctuation of any
+    script goes, and letters are the same however their marks are written (NFC).
     """
-    bare = text.lower().translate(_NO_PUNCTUATION)
+    bare = _unpunctuated(unicodedata.normalize("NFC", text.lower())).translate(_NO_PUNCTUATION)
     return _apart(_ARTICLES.sub(" ", bare)).split()
 
 
@@ -52,10 +53,11 @@ def is_other_script(texts: Sequence[str]) -> bool:
 
 def plain_words(text: str) -> list[str]:
     """Return the words in lower case, what is punctuation in any script taken out."""
-    bare = "".join(
-        letter for letter in text.lower() if not unicodedata.category(letter).startswith("P")
-    )
-    return _apart(bare).split()
+    return _apart(_unpunctuated(text.lower())).split()
+
+
+def _unpunctuated(text: str) -> str:
+    return "".join(letter for letter in text if not unicodedata.category(letter).startswith("P"))
 
 
 def _apart(text: str) -> str:
