@@ -17,6 +17,7 @@ from fixtures_resume import ledger
 from flipbook.data.generated.write import GeneratedData
 from flipbook.errors import ArgumentError
 from flipbook.train.checkpoints.manifest import read_manifest, write_manifest
+from flipbook.train.checkpoints.plain_state import load_state
 from flipbook.train.parsing import parse_arguments
 from flipbook.train.resume.going_on import GoingOn
 
@@ -73,6 +74,36 @@ def test_a_changed_run_is_refused_untouched_and_goes_on_where_that_is_meant(
         tune(**again | meant | {"per_device_train_batch_size": 2})
     assert _hashes(run.run_folder) == before
     assert tune(**again | meant | {"max_steps": 3}).model_folder.is_dir()
+
+
+@pytest.mark.guarantee(2)
+@pytest.mark.parametrize("schedule", ["constant", "linear"])
+def test_a_changed_run_takes_the_settings_that_it_is_given(
+    tune: Tune, rows: Path, generated: GeneratedData, schedule: str
+) -> None:
+    flags: dict[str, Any] = {
+        "data_path": rows,
+        "image_folder": generated.folder,
+        "save_strategy": "steps",
+        "save_steps": 2,
+        "max_steps": 4,
+        "logging_steps": 1,
+        "lr_scheduler_type": schedule,
+        "warmup_steps": 0,
+        "weight_decay": 0.1,
+    }
+    run = tune(**flags).run_folder
+    first = _rates(run)
+    changed = {"learning_rate": 2e-3, "weight_decay": 0.0, "resume_changed": True}
+    tune(run, **flags | changed, resume_from_checkpoint=run / "checkpoint-2")
+    assert _rates(run) == pytest.approx([*first[:2], *(2 * rate for rate in first[2:])])
+    groups = load_state(run / "checkpoint-4", "optimizer")["param_groups"]
+    assert {group["weight_decay"] for group in groups} == {0.0}
+
+
+def _rates(run: Path) -> list[float]:
+    lines = map(json.loads, (run / "log.jsonl").read_text().splitlines())
+    return [line["learning_rate"] for line in lines if "learning_rate" in line]
 
 
 def test_flags_that_exclude_the_steps_of_before_are_refused(tmp_path: Path) -> None:

@@ -15,11 +15,13 @@ import torch
 from transformers import set_seed
 
 from flipbook.errors import CheckpointError
+from flipbook.train.arguments import TrainingArguments
 from flipbook.train.checkpoints.aside import set_aside_later
 from flipbook.train.checkpoints.manifest import read_manifest, refuse_pickles, verify
 from flipbook.train.checkpoints.places import checkpoint_of
 from flipbook.train.checkpoints.plain_state import load_state
 from flipbook.train.checkpoints.random_state import set_random_state
+from flipbook.train.checkpoints.rates import give_settings, settings_of
 from flipbook.train.checkpoints.saves import OPTIMIZER, PROCESS, SCALER, SCHEDULE, WholeSaves
 from flipbook.train.ranks.together import decided_by_main
 
@@ -28,6 +30,7 @@ class ExactResume(WholeSaves):
     """A Trainer that goes on from what `WholeSaves` has written, or says why it cannot.
 
     Attributes:
+        arguments: of the run, the changed ones where `resume_changed`.
         verified: the checkpoint of which every byte was read already, see `run_folder.py`.
 
     Raises:
@@ -35,6 +38,7 @@ class ExactResume(WholeSaves):
         StorageError: what the run leaves behind cannot be set aside.
     """
 
+    arguments: TrainingArguments
     verified: str | None = None
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
@@ -96,9 +100,12 @@ class ExactResume(WholeSaves):
         folder, optimizer, schedule = Path(checkpoint), self.optimizer, self.lr_scheduler
         assert optimizer is not None
         assert schedule is not None
+        given = [settings_of(group) for group in optimizer.param_groups]
         try:
             optimizer.load_state_dict(load_state(folder, OPTIMIZER))
             schedule.load_state_dict(load_state(folder, SCHEDULE))
+            if self.arguments.resume_changed:
+                give_settings(given, optimizer, schedule)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"{folder}: its optimizer is not that of this run ({error}). Nothing was changed. "
