@@ -136,7 +136,7 @@ def test_an_unknown_model_is_refused_before_a_clip_is_written(tmp_path: Path) ->
 
 def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="file/clips: cannot be made"):
+    with pytest.raises(StorageError, match="file: cannot be made"):
         _bench("--out", str(tmp_path / "file"), "--probe_clips", "0")
 
 

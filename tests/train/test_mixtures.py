@@ -146,7 +146,7 @@ def test_a_run_on_a_mixture_learns_and_goes_on(tune: Tune, mixture: Path, tmp_pa
 def test_a_share_of_images_that_are_not_there_is_refused(tune: Tune, mixture: Path) -> None:
     with pytest.raises(ArgumentError, match="do not hold still images"):
         tune(data_path=_clips_only(mixture), image_replay=0.2)
-    with pytest.raises(ArgumentError, match="--image_replay is the share of still images"):
+    with pytest.raises(ArgumentError, match="--image_replay is 1.0: give a number above 0 and"):
         tune(data_path=mixture, image_replay=1.0)
 
 
