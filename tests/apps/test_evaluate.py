@@ -228,6 +228,7 @@ def test_two_processes_write_what_one_does(
     assert one == two
 
 
+@pytest.mark.slow
 def test_a_clip_that_one_of_two_processes_cannot_read_ends_both(
     run_folder: Path, generated: GeneratedData, tmp_path: Path
 ) -> None:

@@ -172,6 +172,7 @@ def test_a_run_on_a_folder_and_its_resumption(
     assert again.claimed == first.claimed
 
 
+@pytest.mark.slow
 def test_two_processes_read_the_same_data(
     made: Path, fast_vlm_folder: Path, tmp_path: Path
 ) -> None:
