@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from accelerate import PartialState
 from rich.console import Console
@@ -26,6 +27,7 @@ from flipbook.train.checkpoints.places import steps_in, sweep
 from flipbook.train.lock import LOCK_FILE, only_run_in
 from flipbook.train.ranks.together import decided_by_main
 
+Found = TypeVar("Found")
 RESUME_WORDS = ("true", "latest", "auto")
 
 
@@ -57,20 +59,9 @@ def held(run_folder: Path, asked: str | None, *, console: Console) -> Iterator[B
         CheckpointError: a checkpoint is damaged, or of another run.
         StorageError: the folder cannot be written to.
     """
-    with ExitStack() as stack:
-
-        def begin() -> Begun:
-            if not run_folder.exists():
-                stack.callback(_forget, run_folder)
-            make_folder(run_folder)
-            try:
-                stack.enter_context(only_run_in(run_folder))
-                return _begin(run_folder, asked, tell=partial(console.print, markup=False))
-            except OSError as error:
-                raise _unwritable(run_folder, error) from error
-
-        PartialState()
-        yield decided_by_main(begin)
+    tell = partial(console.print, markup=False)
+    with _held_while(run_folder, lambda: _begin(run_folder, asked, tell=tell)) as begun:
+        yield begun
 
 
 @contextmanager
@@ -81,15 +72,26 @@ def held_for_files(run_folder: Path) -> Iterator[bool]:
         ArgumentError: a run is at work in it.
         StorageError: the folder cannot be written to.
     """
+    with _held_while(
+        run_folder, lambda: bool(_done_in(run_folder) or steps_in(run_folder))
+    ) as has_begun:
+        yield has_begun
+
+
+@contextmanager
+def _held_while(run_folder: Path, look: Callable[[], Found]) -> Iterator[Found]:
+    """Hold a run folder, made where it does not exist; all processes get what the main one saw."""
     with ExitStack() as stack:
 
-        def begin() -> bool:
+        def begin() -> Found:
+            if not run_folder.exists():
+                stack.callback(_forget, run_folder)
             make_folder(run_folder)
             try:
                 stack.enter_context(only_run_in(run_folder))
+                return look()
             except OSError as error:
                 raise _unwritable(run_folder, error) from error
-            return bool(_done_in(run_folder) or steps_in(run_folder))
 
         PartialState()
         yield decided_by_main(begin)

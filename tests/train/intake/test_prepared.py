@@ -136,19 +136,22 @@ def test_data_that_change_while_they_are_read_are_refused(
         _take(tmp_path / "run", data_path=data)
 
 
-FLAGS = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "check_media": True}
+@pytest.fixture
+def ended(generated: GeneratedData, tune: Tune, tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+    """A run that ended, and its flags; its records are a copy of those that are generated."""
+    data = shutil.copy(generated.train, tmp_path / "train.json")
+    flags = {"data_path": data, "image_folder": generated.folder, "check_media": True}
+    flags |= {"max_steps": 4, "save_strategy": "steps", "save_steps": 2}
+    tune(tmp_path / "run", **flags)
+    return tmp_path / "run", flags
 
 
 @pytest.mark.guarantee(4)
 def test_a_run_goes_on_with_the_records_that_it_began_with(
-    generated: GeneratedData, tune: Tune, tmp_path: Path
+    generated: GeneratedData, tune: Tune, ended: tuple[Path, dict[str, Any]]
 ) -> None:
-    data = tmp_path / "train.json"
-    rows = json.loads(generated.train.read_text())
-    data.write_text(json.dumps(rows))
-    flags = FLAGS | {"data_path": data, "image_folder": generated.folder}
-    run = tmp_path / "run"
-    tune(run, **flags)
+    run, flags = ended
+    data, rows = flags["data_path"], json.loads(generated.train.read_text())
     for name in ("checkpoint-4", "model"):
         shutil.rmtree(run / name)
     data.write_text(json.dumps([*rows, rows[-1] | {"id": "extra"}]))
@@ -161,14 +164,10 @@ def test_a_run_goes_on_with_the_records_that_it_began_with(
 
 @pytest.mark.guarantee(9)
 def test_encoding_leaves_the_data_of_a_run_as_they_are(
-    generated: GeneratedData, tune: Tune, tmp_path: Path
+    generated: GeneratedData, ended: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    data = tmp_path / "train.json"
-    rows = json.loads(generated.train.read_text())
-    data.write_text(json.dumps(rows))
-    flags = FLAGS | {"data_path": data, "image_folder": generated.folder}
-    run = tmp_path / "run"
-    tune(run, **flags)
+    run, flags = ended
+    data, rows = flags["data_path"], json.loads(generated.train.read_text())
     before = {path: path.read_bytes() for path in (run / PREPARED_IN_RUN).rglob("*.json*")}
     data.write_text(json.dumps(rows[1:]))
     stored = flags | {"frame_features": "store", "feature_store": tmp_path / "features"}

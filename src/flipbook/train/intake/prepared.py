@@ -92,8 +92,8 @@ def _hash_of(path: Path, run: Path) -> str:
         for file in _files_of(path, run):
             size = file.stat().st_size
             hashed.update(f"{file.relative_to(path)} {size}\n".encode("utf-8", "surrogatepass"))
-            is_own = file.resolve().is_relative_to(place)
-            if is_own and (file == path or file.suffix.lower() in _READ):
+            is_read = file == path or file.suffix.lower() in _READ
+            if is_read and file.resolve().is_relative_to(place):
                 _read_into(hashed, file, size)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from error

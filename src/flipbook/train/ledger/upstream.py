@@ -71,14 +71,12 @@ def upstream_of(named: Sequence[Source], *, prepared: Path | None, num_read: int
     """
     if prepared is None:
         return Upstream(num_read)
-    checked = _checked(prepared)
+    num_read_of = {Path(one["file"]): one["num_read"] for one in _checked(prepared)}
     num_named = 0
     held_out = dict.fromkeys(_KEPT, 0)
     for number, source in enumerate(named):
         if is_native(source):
-            num_named += next(
-                one["num_read"] for one in checked if Path(one["file"]) == Path(source.path)
-            )
+            num_named += num_read_of[Path(source.path)]
             continue
         for path in sorted((prepared / "train" / str(number)).glob("*.jsonl")):
             num_named += _num_lines(path)  # of records, and of the rejected
